@@ -1,0 +1,94 @@
+"""Findings: what an analysis has to say, as data. Rendering lives in ``graphlab.render``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from graphlab.ir.frames import Frame
+from graphlab.ir.frozen import EMPTY, FrozenDict
+from graphlab.ir.program import NodeRef
+
+
+class Severity(IntEnum):
+    """How much a finding matters. ``NOTE`` informs; a gate (``--fail-on``) counts from a chosen level."""
+
+    NOTE = 1
+    WARNING = 2
+    ERROR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A kind of finding. Its page is ``graphlab/pages/<code>.md``."""
+
+    code: str
+    name: str
+    severity: Severity
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found.
+
+    Attributes:
+        code: the rule's code, ``GL101``.
+        message: one terse sentence.
+        nodes: the nodes concerned, the most telling first.
+        where: the source line to look at.
+        do: what the user can do about it.
+        data: the facts behind the message, for machines.
+    """
+
+    code: str
+    message: str
+    nodes: tuple[NodeRef, ...] = ()
+    where: Frame | None = None
+    do: str = ""
+    data: FrozenDict[str, Any] = field(default=EMPTY)
+
+    @property
+    def rule(self) -> Rule:
+        return RULES[self.code]
+
+    @property
+    def severity(self) -> Severity:
+        return self.rule.severity
+
+
+def _rules(*rules: Rule) -> Mapping[str, Rule]:
+    return {rule.code: rule for rule in rules}
+
+
+N, W, E = Severity.NOTE, Severity.WARNING, Severity.ERROR
+
+# GL0xx the IR itself, GL1xx capture, GL2xx control flow, GL3xx constant folding, GL4xx compile results.
+RULES: Mapping[str, Rule] = _rules(
+    Rule("GL001", "slot-fed-twice", E, "An operand slot is fed by more than one value."),
+    Rule("GL002", "slot-not-fed", E, "An operand slot below another one is fed by nothing."),
+    Rule("GL003", "port-out-of-range", E, "An edge leaves by an output its node does not have."),
+    Rule("GL004", "unknown-callee", E, "A node uses a graph that the program does not hold."),
+    Rule("GL005", "callee-arity", E, "A call does not fit the inputs or outputs of the graph it uses."),
+    Rule("GL006", "not-one-output-node", E, "A graph has no output node, or several."),
+    Rule("GL007", "malformed-node", E, "A node's attributes are missing, of the wrong type or mutable."),
+    Rule("GL008", "unknown-frame", E, "A node's source frame is not in the frame table."),
+    Rule("GL009", "input-numbering", E, "A graph's inputs are not numbered 0, 1, 2 …, or do not fit its signature."),
+    Rule("GL010", "malformed-edge", E, "An edge's attributes and key disagree, or it enters a node that takes no operands."),
+    Rule("GL101", "capture-failed", N, "A way to capture the model does not work on it."),
+    Rule("GL102", "trace-baked-random", E, "Tracing baked a random draw into the graph."),
+    Rule("GL103", "trace-lost-control-flow", E, "Tracing unrolled a loop or kept one side of a branch."),
+    Rule("GL104", "tracer-warning", W, "The tracer turned a value of the example into a constant."),
+    Rule("GL201", "random-predicate", W, "A branch or loop is decided by a random draw."),
+    Rule("GL202", "data-dependent-predicate", N, "A branch or loop is decided by the values of an input."),
+    Rule("GL203", "shape-dependent-loop", N, "A loop's trip count depends on an input's shape."),
+    Rule("GL204", "constant-predicate", W, "A branch is decided by constants alone: one side never runs."),
+    Rule("GL301", "foldable", N, "A subgraph depends on constants alone and is computed at every run."),
+    Rule("GL302", "folding-blocked", N, "Constants meet an operation that keeps them from being folded."),
+    Rule("GL303", "folding-grows", W, "Folding made, or would make, the program's constants much larger."),
+    Rule("GL401", "compile-failed", E, "A compiler refused the program or crashed."),
+    Rule("GL402", "not-fused", N, "Operations that could share a kernel ended in several."),
+    Rule("GL403", "widened", W, "The compiled program computes in a wider type than the model's own."),
+)  # fmt: skip

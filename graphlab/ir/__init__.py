@@ -1,0 +1,1 @@
+"""The intermediate representation: Program, Graph, values, and the rules they keep. Knows no framework."""

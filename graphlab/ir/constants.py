@@ -1,0 +1,136 @@
+"""Constants: type, size, digest, and the bytes behind a lazy loader."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from graphlab.errors import ValueUnavailable
+from graphlab.ir.values import OpaqueType, TensorType, ValueType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+INLINE_BYTES = 1024
+"""Values up to this size are written into a ``.graphlab`` file; of larger ones only the digest is."""
+
+
+class Constant:
+    """A value known when the graph was captured. Immutable; its bytes are fetched when first asked for.
+
+    The bytes are those of the dense array in C order, little-endian, one element per whole byte
+    for sub-byte types (NumPy's and ml_dtypes' way). A ``string`` tensor's or an opaque value's bytes
+    are its ``repr``-like text in UTF-8, as the reader chose it.
+
+    Args:
+        type: the value's type.
+        data: the bytes, a function that fetches them, or ``None`` where they are not to be had.
+        digest: BLAKE2b-128 of the bytes in hex, where it is known without fetching them.
+        nbytes: the length of the bytes, where it is known without fetching them.
+        reason: why ``data`` is ``None``.
+    """
+
+    __slots__ = ("_data", "_digest", "_nbytes", "reason", "type")
+
+    def __init__(
+        self,
+        type: ValueType,
+        data: bytes | Callable[[], bytes] | None,
+        *,
+        digest: str | None = None,
+        nbytes: int | None = None,
+        reason: str = "",
+    ) -> None:
+        self.type = type
+        self._data = data
+        self._digest = digest
+        self._nbytes = nbytes
+        self.reason = reason
+
+    @property
+    def available(self) -> bool:
+        """Whether the bytes can be had."""
+        return self._data is not None
+
+    def bytes(self) -> bytes:
+        """The value's bytes.
+
+        Raises:
+            ValueUnavailable: the source elided them, or the file stores only the digest.
+        """
+        if self._data is None:
+            raise ValueUnavailable(
+                f"fetch a constant of type {self.type}",
+                found=self.reason or "its value was not kept",
+                do="capture the model again, or read the original file",
+            )
+        data = self._data() if callable(self._data) else self._data
+        if self._digest is None:
+            self._digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        self._nbytes = len(data)
+        return data
+
+    @property
+    def nbytes(self) -> int | None:
+        """Size in bytes, ``None`` where neither type nor source tells."""
+        if self._nbytes is None and isinstance(self.type, TensorType):
+            return self.type.nbytes
+        if self._nbytes is None and isinstance(self._data, bytes):
+            return len(self._data)
+        return self._nbytes
+
+    @property
+    def digest(self) -> str | None:
+        """BLAKE2b-128 of the bytes in hex; fetches them once. ``None`` where they are not to be had."""
+        if self._digest is None and self._data is not None:
+            self.bytes()
+        return self._digest
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The value as a NumPy array, read-only.
+
+        Raises:
+            ValueUnavailable: see :meth:`bytes`; or the value is no dense array.
+        """
+        import ml_dtypes
+        import numpy as np
+
+        kind = self.type
+        if not isinstance(kind, TensorType) or kind.elements is None or kind.dtype == "string":
+            raise ValueUnavailable(
+                f"turn a constant of type {kind} into an array",
+                found="it is no dense array of known shape",
+                do="use bytes()",
+            )
+        dtype = np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)
+        shape = tuple(d for d in kind.dims or () if isinstance(d, int))
+        return np.frombuffer(self.bytes(), dtype).reshape(shape)
+
+    def preview(self, limit: int = 8) -> str:
+        """A few values to show a person: ``1.5``, ``[0, 2, 1]``, ``f32[768,768] 2.4 MB``. Fetches small values only."""
+        size = self.nbytes
+        if not self.available or size is None or size > INLINE_BYTES:
+            return str(self.type)
+        if isinstance(self.type, OpaqueType) or (isinstance(self.type, TensorType) and self.type.dtype == "string"):
+            text = self.bytes().decode("utf-8", "replace")
+            return text if len(text) <= 60 else text[:57] + "..."
+        if not isinstance(self.type, TensorType):
+            return str(self.type)
+        flat = self.array().ravel().tolist()
+        if self.type.dims == ():
+            return str(flat[0])
+        return f"[{', '.join(map(str, flat[:limit]))}{', ...' if len(flat) > limit else ''}]"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return NotImplemented
+        if self is other:
+            return True
+        return self.type == other.type and self.digest is not None and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.type)  # the digest would fetch the bytes
+
+    def __repr__(self) -> str:
+        return f"Constant({self.preview()})"

@@ -1,0 +1,68 @@
+"""The op vocabulary: what graphlab knows of an operation by its name alone.
+
+``lookup("aten.mm.default").canonical == "MatMul"``. Tables stand in ``graphlab.ir.vocabulary``, one
+module a framework family, and are loaded when first asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+EFFECTS: dict[str, str] = {
+    "random": "draws random numbers",
+    "reads_state": "reads a variable, buffer or table that may change between runs",
+    "writes_state": "writes one",
+    "io": "prints, reads or writes outside the program, or asserts",
+    "collective": "exchanges data with other devices",
+    "host": "leaves the device for Python or the host",
+    "opaque": "a custom operation or call whose doings are not known",
+}
+"""Why an operation is no pure function of its operands. An op without effects may be folded or removed."""
+
+# op prefix (up to the first "." or "::") -> module under graphlab.ir.vocabulary
+_FAMILIES: dict[str, str] = {
+    **dict.fromkeys(("aten", "prim", "prims", "torch", "torchvision", "operator", "method", "higher_order",
+                     "quantized", "_c10d_functional", "c10d", "rpc", "symbolic"), "torch"),
+    "tf": "tensorflow", "keras": "tensorflow",
+    "jax": "jax",
+    **dict.fromkeys(("hlo", "stablehlo", "mhlo", "vhlo", "chlo", "func", "sdy", "arith", "shape"), "xla"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OpInfo:
+    """Facts that follow from an op's name: the ONNX operator of the same meaning, and effects."""
+
+    canonical: str | None = None
+    effects: tuple[str, ...] = ()
+
+
+PURE = OpInfo()
+OPAQUE = OpInfo(effects=("opaque",))
+
+
+@cache
+def lookup(op: str) -> OpInfo:
+    """What is known of an operation.
+
+    Args:
+        op: dialect-qualified name: ``aten.add.Tensor``, ``aten::add``, ``tf.MatMul``, ``hlo.dot``.
+
+    A dialect nobody here knows gives :data:`OPAQUE`: its op may do anything. Within a known
+    dialect an op without an entry is pure, but in ``torch``'s and ``tf``'s, whose custom
+    operations share the prefix: there the reader says (it can ask the framework).
+    """
+    op = op.replace("::", ".")
+    dialect, _, rest = op.partition(".")
+    family = _FAMILIES.get(dialect)
+    if family is None:
+        return OPAQUE
+    tables = import_module(f"graphlab.ir.vocabulary.{family}")
+    # "aten.add.Tensor" is looked up whole, then without its overload.
+    keys = (op, f"{dialect}.{rest.partition('.')[0]}") if family == "torch" else (op,)
+    for key in keys:
+        if key in tables.CANONICAL or key in tables.EFFECTS:
+            return OpInfo(tables.CANONICAL.get(key), tables.EFFECTS.get(key, ()))
+    return PURE

@@ -1,0 +1,1 @@
+"""Per framework family: CANONICAL (op -> ONNX operator of the same meaning) and EFFECTS (op -> effects)."""

@@ -1,0 +1,7 @@
+"""Vocabulary of the xla ops: their ONNX counterparts and effects."""
+
+from __future__ import annotations
+
+CANONICAL: dict[str, str] = {}
+
+EFFECTS: dict[str, tuple[str, ...]] = {}
