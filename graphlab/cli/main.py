@@ -1,0 +1,79 @@
+"""The command line: ``graphlab COMMAND ...``. Exit codes: 0 clean, 1 findings or differences, 2 could not do it.
+
+Light on purpose: ``graphlab --help`` imports no command, and a command imports only what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from graphlab.errors import GraphlabError
+
+TYPE_CHECKING = False  # as typing's, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# command -> one line of help. Each is a module here with add_arguments(parser) and run(args) -> exit code.
+COMMANDS = {
+    "inspect": "show what was captured from a model or graph file, and what becomes of it",
+    "diff": "show what changed between two models or graph files",
+    "explain": "explain a finding by its code",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; errors of graphlab's own become one message on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words or bool(os.environ.get("GRAPHLAB_DEBUG"))
+    args = _parse([word for word in words if word != "--debug"])
+    try:
+        return int(import_module(f"graphlab.cli.{args.command}").run(args))
+    except GraphlabError as error:
+        if debug:
+            raise
+        print(f"graphlab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone (`graphlab ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of graphlab's own, said as such
+        if debug:
+            raise
+        print(
+            f"graphlab: internal error, a defect of graphlab itself: {type(error).__name__}: {error}\n"
+            "  run it again with --debug and report what it prints",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="graphlab",
+        description="See what a framework captured from a model, what each compiler made of it, and what changed between two graphs.",
+        epilog="Exit codes: 0 clean, 1 findings or differences (where asked to gate), 2 could not do it. "
+        "'graphlab COMMAND --help' has each command's options; --debug shows tracebacks.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == chosen:
+            import_module(f"graphlab.cli.{name}").add_arguments(command)
+    return parser.parse_args(words)
+
+
+def _version() -> str:
+    from graphlab import __version__
+
+    return f"graphlab {__version__}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

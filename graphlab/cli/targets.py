@@ -1,0 +1,56 @@
+"""Turns a word of the command line into what it names: a graph file, or a model in a Python file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphlab.capture.dispatch import capture_live, load
+from graphlab.capture.inputs import parse_inputs
+from graphlab.capture.python_file import Found, find
+from graphlab.errors import GraphlabError
+from graphlab.ir.program import Program
+
+
+def python_file(spec: str) -> tuple[Path, str | None] | None:
+    """``model.py`` or ``model.py:net`` as (path, name or None); ``None`` where the word names no Python file."""
+    if spec.endswith(".py"):
+        return Path(spec), None
+    path, colon, name = spec.rpartition(":")
+    return (Path(path), name) if colon and path.endswith(".py") else None
+
+
+def find_models(spec: str, inputs: Sequence[str] = ()) -> tuple[Found, ...]:
+    """The models that a word naming a Python file stands for; ``inputs`` of the command line replace the file's own.
+
+    Raises:
+        GraphlabError: the file does not run or holds no model.
+    """
+    split = python_file(spec)
+    assert split is not None
+    given = parse_inputs(inputs)
+    found = find(*split)
+    return found if given is None else tuple(Found(f.name, f.model, given) for f in found)
+
+
+def open_target(spec: str, inputs: Sequence[str] = (), *, method: str | None = None, select: str | None = None) -> Program:
+    """One program from a word of the command line.
+
+    Args:
+        spec: a graph file of any readable format, ``model.py`` or ``model.py:name``.
+        inputs: ``--input`` texts, for a Python file.
+        method: method of capture, for a Python file.
+        select: which program of a file that holds several.
+
+    Raises:
+        GraphlabError: it cannot be had; or a Python file holds several models and none is named.
+    """
+    if python_file(spec) is None:
+        if inputs:
+            raise GraphlabError(f"use --input with {spec}", found="a graph file has its own inputs", do="leave --input away")
+        return load(spec, select=select)
+    found = find_models(spec, inputs)
+    if len(found) > 1:
+        names = ", ".join(f"{spec}:{f.name}" for f in found)
+        raise GraphlabError(f"choose the model in {spec}", found=f"it holds {len(found)}", do=f"name one: {names}")
+    return capture_live(found[0].model, found[0].inputs, method=method)
