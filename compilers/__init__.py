@@ -6,15 +6,14 @@ Each module here is one compiler: ``takes(program)``, ``targets()`` and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ != "graphlab.compilers":
     raise ImportError("import it as graphlab.compilers: the folder is a part of that package")
 
-from graphlab import registry
-from graphlab.compilers.results import Compiled
-from graphlab.errors import CompileError
-from graphlab.ir.program import Program
+if TYPE_CHECKING:  # a worker in a child process imports this package, and needs no networkx
+    from graphlab.compilers.results import Compiled
+    from graphlab.ir.program import Program
 
 
 def compile(program: Program, *, compiler: str | None = None, target: str = "cpu", **options: Any) -> Compiled:
@@ -29,6 +28,9 @@ def compile(program: Program, *, compiler: str | None = None, target: str = "cpu
         CompileError: no compiler takes the program, or the compiler refused it, crashed or hit a limit.
         MissingExtra: the compiler is not installed.
     """
+    from graphlab import registry
+    from graphlab.errors import CompileError
+
     names = registry.table("compilers") if compiler is None else (compiler,)
     for name in names:
         module = registry.get("compilers", name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from graphlab.ir.program import Program
+if TYPE_CHECKING:
+    from graphlab.ir.program import Program
 
 
 @dataclass(frozen=True, slots=True)

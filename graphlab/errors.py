@@ -80,7 +80,19 @@ class ValueUnavailable(GraphlabError):
 
 
 class CompileError(GraphlabError):
-    """A compiler refused a program, crashed, or ran out of its limits."""
+    """A compiler refused a program, crashed, or ran out of its limits.
+
+    Args:
+        reason: ``refused``, ``crashed``, ``timeout``, ``memory``, or ``failed`` (our side of it broke).
+        step: what it was at, where that is known.
+        log: all that the compiler printed.
+    """
+
+    def __init__(self, asked: str, *, found: str, do: str, reason: str = "refused", step: str = "", log: str = "") -> None:
+        super().__init__(asked, found=found, do=do)
+        self.reason = reason
+        self.step = step
+        self.log = log
 
 
 class DiffError(GraphlabError):
