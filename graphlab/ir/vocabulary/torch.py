@@ -5,3 +5,5 @@ from __future__ import annotations
 CANONICAL: dict[str, str] = {}
 
 EFFECTS: dict[str, tuple[str, ...]] = {}
+
+EFFECT_IF: dict[str, tuple[str, str]] = {}

@@ -1,0 +1,144 @@
+"""What torch itself says of a call target: its name, its arguments' names, what it does besides computing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+
+from graphlab.ir.ops import lookup
+from graphlab.ir.vocabulary.torch import EFFECT_IF
+
+# Where Python's and torch's own modules are spelt otherwise than users spell them.
+_MODULES: Mapping[str, str] = {
+    "_operator": "operator",
+    "torch._C._nn": "torch.nn.functional",
+    "torch._C._special": "torch.special",
+    "torch._C._linalg": "torch.linalg",
+    "torch._C._fft": "torch.fft",
+    "torch.functional": "torch",
+}
+_PURE_PYTHON = frozenset({"operator", "math", "builtins"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A call target.
+
+    Attributes:
+        op: dialect-qualified name.
+        arguments: names of the positional arguments; ``None`` where torch does not tell them.
+        effects: what it may do besides computing its results.
+        condition: (argument, effect): the effect occurs only where the argument is truthy.
+    """
+
+    op: str
+    arguments: tuple[str, ...] | None
+    canonical: str | None
+    effects: tuple[str, ...]
+    condition: tuple[str, str] | None
+
+
+@cache
+def target(of: Callable[..., Any] | str) -> Target:
+    """What is known of a ``call_function``'s target, or of a method by its name."""
+    op = name(of)
+    info = lookup(op)
+    effects = info.effects
+    arguments: tuple[str, ...] | None = None
+    if isinstance(of, OpOverload):
+        schema = of._schema
+        arguments = tuple(a.name for a in schema.arguments)
+        if schema.is_mutable:
+            effects = _with(effects, "writes_state")
+        if torch.Tag.nondeterministic_seeded in of.tags:
+            effects = _with(effects, "random")
+    elif isinstance(of, HigherOrderOperator):
+        pass  # its regions have the effects
+    elif isinstance(of, str):
+        # torch's spelling of an operation in place: one underscore after the name
+        if of.endswith("_") and not of.endswith("__"):
+            effects = _with(effects, "writes_state")
+    elif not isinstance(of, OpOverloadPacket):
+        arguments = _python_arguments(of)
+        if op.partition(".")[0] in _PURE_PYTHON:
+            effects = ()
+    return Target(op, arguments, info.canonical, effects, EFFECT_IF.get(_without_overload(op)))
+
+
+def name(of: Callable[..., Any] | str) -> str:
+    """``aten.add.Tensor``, ``higher_order.cond``, ``operator.getitem``, ``torch.nn.functional.linear``, ``method.view``."""
+    if isinstance(of, str):
+        return f"method.{of}"
+    if isinstance(of, OpOverload):
+        return str(of)
+    if isinstance(of, OpOverloadPacket):
+        return str(of)
+    if isinstance(of, HigherOrderOperator):
+        return f"{of.namespace}.{of.name()}"
+    module = getattr(of, "__module__", None) or "builtins"
+    called = getattr(of, "__qualname__", None) or getattr(of, "__name__", None) or type(of).__qualname__
+    # torch's C functions are methods of holders such as _VariableFunctionsClass
+    if module.startswith("torch") and inspect.isbuiltin(of):
+        called = called.rpartition(".")[2]
+    return f"{_MODULES.get(module, module)}.{called}"
+
+
+def effects_here(known: Target, argument: Callable[[str], Any]) -> tuple[str, ...]:
+    """The target's effects at one call: without those that one of its arguments switches off there.
+
+    Args:
+        argument: the value of a named argument at this call; raises KeyError where it is not a constant.
+    """
+    if known.condition is None:
+        return known.effects
+    named, effect = known.condition
+    try:
+        on = bool(argument(named))
+    except KeyError:
+        on = True
+    return _with(known.effects, effect) if on else tuple(e for e in known.effects if e != effect)
+
+
+def default(of: object, argument: str) -> Any:
+    """An argument's default in the schema.
+
+    Raises:
+        KeyError: the target has no schema, or the argument no default.
+    """
+    if isinstance(of, OpOverload):
+        for each in of._schema.arguments:
+            if each.name == argument and each.has_default_value():
+                return each.default_value
+    elif not isinstance(of, str) and callable(of):
+        try:
+            found = inspect.signature(of).parameters[argument].default
+        except (TypeError, ValueError):  # written in C
+            raise KeyError(argument) from None
+        if found is not inspect.Parameter.empty:
+            return found
+    raise KeyError(argument)
+
+
+def _with(effects: tuple[str, ...], effect: str) -> tuple[str, ...]:
+    return effects if effect in effects else (*effects, effect)
+
+
+def _without_overload(op: str) -> str:
+    return ".".join(op.split(".")[:2]) if op.startswith("aten.") else op
+
+
+def _python_arguments(of: Callable[..., Any]) -> tuple[str, ...] | None:
+    try:
+        parameters = inspect.signature(of).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+        return None
+    return tuple(p.name for p in parameters if p.kind in positional)
