@@ -66,3 +66,10 @@ def lookup(op: str) -> OpInfo:
         if key in tables.CANONICAL or key in tables.EFFECTS:
             return OpInfo(tables.CANONICAL.get(key), tables.EFFECTS.get(key, ()))
     return PURE
+
+
+def asks_type(op: str) -> bool:
+    """Whether an operation's result depends on its first operand's shape, rank, type or device, and not on its values."""
+    from graphlab.ir.vocabulary.queries import QUERIES
+
+    return op in QUERIES or ("::" in op and op.partition(".")[0] in QUERIES)  # TorchScript: any overload

@@ -1,0 +1,294 @@
+"""Every conditional and loop of a program: what decides it, where it stands, how often it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any, Literal, TypeAlias
+
+from graphlab.analyzers.dataflow import Cause, Dataflow
+from graphlab.analyzers.trip_count import TripCount, TripCounter
+from graphlab.findings import Finding
+from graphlab.ir.frames import Frame
+from graphlab.ir.frozen import EMPTY, frozen
+from graphlab.ir.graph import Node
+from graphlab.ir.program import NodeRef, Program
+
+Decider: TypeAlias = Literal["random", "outside", "input", "state", "shape", "constant", "unknown"]
+"""What decides a branch or loop, the most restless of its sources: a random draw; something outside
+the graph (an opaque op, the host, another device); an input's values; the model's own state
+(parameters, variables, values changed in place); an input's shape; constants alone."""
+
+_DECIDER: Mapping[str, Decider] = {
+    "random": "random",
+    **dict.fromkeys(("opaque", "host", "io", "collective"), "outside"),
+    "input": "input",
+    **dict.fromkeys(("reads_state", "writes_state", "mutated", "parameter"), "state"),
+    "shape": "shape",
+}
+_RANK: tuple[Decider, ...] = ("random", "outside", "input", "state", "shape", "constant", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``paths``: how many ways into a shared region to list; ``causes``: how many sources of a predicate."""
+
+    paths: int = 4
+    causes: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region that a branch or loop runs. ``ops`` counts its operations and those of the regions in it."""
+
+    role: str
+    graph: str
+    ops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Construct:
+    """A conditional, a loop, or a cycle of the graph itself (a TensorFlow 1 loop).
+
+    Attributes:
+        node: the operation; of a cycle, the one that decides it, else its first.
+        where: its source line.
+        nesting: the constructs around it, outermost first: one tuple for each way in (see ``Options.paths``).
+        ways: how many ways in there are, all told.
+        decided_by: the most restless of the sources of its predicate.
+        causes: those sources that make it so.
+        cause_count: how many such sources there are, listed or not.
+        others: what else the predicate depends on.
+        trip_count: of a loop, where it is known.
+        regions: what it runs.
+    """
+
+    form: Literal["conditional", "loop", "cycle"]
+    node: NodeRef
+    op: str
+    where: Frame | None
+    nesting: tuple[tuple[NodeRef, ...], ...]
+    ways: int
+    decided_by: Decider
+    causes: tuple[Cause, ...] = ()
+    cause_count: int = 0
+    others: tuple[Decider, ...] = ()
+    trip_count: TripCount | None = None
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All constructs in the program's order, and what there is to say about them."""
+
+    constructs: tuple[Construct, ...]
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: dicts, lists, strings, numbers."""
+        return {"constructs": [_construct_json(c) for c in self.constructs]}
+
+
+def analyze(program: Program, options: Options = Options()) -> Result:
+    """Find all control flow of a program, in all of its graphs, and trace every predicate to its sources."""
+    flow = Dataflow(program)
+    facts = _Facts(program, flow, TripCounter(program, flow), _sizes(program, flow), _Nesting(program, flow, options.paths), options)
+    constructs = tuple(_constructs(facts))
+    findings = tuple(f for construct in constructs if (f := _finding(program, construct)) is not None)
+    return Result(constructs, findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    program: Program
+    flow: Dataflow
+    trips: TripCounter
+    sizes: Mapping[str, int]
+    nesting: _Nesting
+    options: Options
+
+
+def _constructs(facts: _Facts) -> Iterator[Construct]:
+    program, flow = facts.program, facts.flow
+    for name, graph in program.graphs.items():
+        cycles = flow.cycles.get(name, ())
+        in_cycle = {id for cycle in cycles for id in cycle}
+        for node in graph.each_node():
+            if node.control is None or (node.control.form == "loop" and node.id in in_cycle and not node.calls):
+                continue
+            ref = NodeRef(name, node.id)
+            decided, causes, others = _decided(flow, flow.of_decision(ref))
+            yield Construct(
+                form=node.control.form,
+                node=ref,
+                op=node.op,
+                where=program.frame(node),
+                nesting=facts.nesting.paths(name),
+                ways=facts.nesting.ways(name),
+                decided_by=decided,
+                causes=causes[: facts.options.causes],
+                cause_count=len(causes),
+                others=others,
+                trip_count=facts.trips.of(ref) if node.control.form == "loop" else None,
+                regions=tuple(Region(role, call.graph, facts.sizes[call.graph]) for role, call in node.calls.items()),
+            )
+        for cycle in cycles:
+            yield _cycle(facts, name, cycle)
+
+
+def _cycle(facts: _Facts, name: str, cycle: list[str]) -> Construct:
+    """A loop written as a cycle of edges: what decides it are the nodes in it that the source calls loop conditions."""
+    program, flow = facts.program, facts.flow
+    nodes = [program.graphs[name].node(id) for id in cycle]
+    deciding = [n for n in nodes if n.control is not None and n.control.form == "loop" and not n.calls]
+    masks = [m for n in deciding if (m := flow.of_decision(NodeRef(name, n.id))) is not None]
+    decided, causes, others = _decided(flow, reduce(or_, masks) if masks else None)
+    head = (deciding or nodes)[0]
+    return Construct(
+        form="cycle",
+        node=NodeRef(name, head.id),
+        op=head.op,
+        where=next((f for n in (head, *nodes) if (f := program.frame(n)) is not None), None),
+        nesting=facts.nesting.paths(name),
+        ways=facts.nesting.ways(name),
+        decided_by=decided,
+        causes=causes[: facts.options.causes],
+        cause_count=len(causes),
+        others=others,
+        regions=(Region("cycle", name, sum(1 for n in nodes if n.kind == "op")),),
+    )
+
+
+def _decided(flow: Dataflow, mask: int | None) -> tuple[Decider, tuple[Cause, ...], tuple[Decider, ...]]:
+    if mask is None:
+        return "unknown", (), ()
+    causes = flow.causes(mask)
+    kinds = {_DECIDER.get(cause.kind, "outside") for cause in causes}
+    if flow.depends_on_parameters(mask):
+        kinds.add("state")
+    ranked = [kind for kind in _RANK if kind in kinds] or ["constant"]
+    return ranked[0], tuple(c for c in causes if _DECIDER.get(c.kind, "outside") == ranked[0]), tuple(ranked[1:])
+
+
+def _sizes(program: Program, flow: Dataflow) -> dict[str, int]:
+    """Operations of each graph and of the regions in it, a region counted at each use."""
+    sizes: dict[str, int] = {}
+    for group in flow.groups:
+        for name in group:
+            total = 0
+            for _, data in program.graphs[name].nodes(data=True):
+                if data["kind"] == "op" and not data.get("synthetic"):
+                    total += 1 + sum(sizes.get(call.graph, 0) for call in data.get("calls", EMPTY).values())
+            sizes[name] = total
+    return sizes
+
+
+class _Nesting:
+    """Which constructs stand around a graph, for every way into it."""
+
+    def __init__(self, program: Program, flow: Dataflow, limit: int) -> None:
+        self._paths: dict[str, tuple[tuple[NodeRef, ...], ...]] = {}
+        self._ways: dict[str, int] = {}
+        for group in reversed(flow.groups):
+            for name in group:
+                paths: dict[tuple[NodeRef, ...], None] = {(): None} if name in flow.roots else {}
+                ways = 1 if name in flow.roots else 0
+                for caller, id, _role in flow.sites(name):
+                    if caller not in self._ways:
+                        continue  # a graph that uses itself adds no way in from outside
+                    ways += self._ways[caller]
+                    control = program.graphs[caller].node(id).control
+                    step = () if control is None else (NodeRef(caller, id),)
+                    if len(paths) < limit:
+                        paths.update(dict.fromkeys((*path, *step) for path in self._paths[caller]))
+                self._paths[name] = tuple(paths)[:limit]
+                self._ways[name] = ways
+
+    def paths(self, graph: str) -> tuple[tuple[NodeRef, ...], ...]:
+        return self._paths[graph]
+
+    def ways(self, graph: str) -> int:
+        return self._ways[graph]
+
+
+_CODES: Mapping[Decider, str] = {"random": "GL201", "input": "GL202", "state": "GL205", "outside": "GL206"}
+_DO: Mapping[str, str] = {
+    "GL201": "draw outside the model and pass the draw in, or select with where() instead of branching",
+    "GL202": "expect this construct in every export; methods that trace it will keep one side only",
+    "GL203": "capture it with that dimension symbolic, or keep the dimension fixed",
+    "GL204": "remove the branch from the model, or make its condition depend on what it should",
+    "GL205": "freeze the model if that state never changes: the branch then folds away",
+    "GL206": "check that the operation is there, and answers the same, where the model will run",
+}
+
+
+def _finding(program: Program, construct: Construct) -> Finding | None:
+    what = "branch" if construct.form == "conditional" else "loop"
+    place = f" at {construct.where}" if construct.where else f" {construct.node}"
+    by = construct.decided_by
+    if by == "shape" and construct.form != "conditional":
+        code, rest = "GL203", f"runs {construct.trip_count} times" if construct.trip_count else "runs as often as a shape says"
+        rest += f": {_told(program, construct)}" if construct.causes else ""
+    elif by == "constant" and construct.form == "conditional":
+        code, rest = "GL204", "is decided by constants alone"
+    elif by in _CODES:
+        code, rest = _CODES[by], f"is decided by {_told(program, construct)}"
+    else:
+        return None
+    return Finding(
+        code,
+        f"{what}{place} {rest}",
+        nodes=(construct.node, *(cause.ref for cause in construct.causes)),
+        where=construct.where or next((f for c in construct.causes if (f := program.frame(program.node(c.ref))) is not None), None),
+        do=_DO[code],
+        data=frozen(form=construct.form, decided_by=by, causes=[(c.kind, str(c.ref)) for c in construct.causes], ways=construct.ways),
+    )
+
+
+_WORDS: Mapping[Decider, str] = {
+    "random": "a random draw",
+    "outside": "what happens outside the graph",
+    "input": "the values of",
+    "state": "the model's state",
+    "shape": "the shape of",
+}
+
+
+def _told(program: Program, construct: Construct) -> str:
+    words = _WORDS[construct.decided_by]
+    if construct.decided_by in ("input", "shape"):
+        names = [f"input '{cause.name}'" for cause in construct.causes[:3]]
+        return f"{words} {', '.join(names)}{_more(construct.cause_count - len(names))}"
+    told = [_source(program, program.node(cause.ref), cause) for cause in construct.causes[:3]]
+    return f"{words}: {', '.join(told)}{_more(construct.cause_count - len(told))}" if told else words
+
+
+def _source(program: Program, node: Node, cause: Cause) -> str:
+    if cause.kind == "parameter":
+        return f"parameter '{cause.name}'"
+    frame = program.frame(node)
+    what = f"{node.op} changed in place" if cause.kind == "mutated" else node.op
+    return f"{what} at {frame}" if frame else f"{what} ({cause.ref})"
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+def _construct_json(c: Construct) -> dict[str, Any]:
+    return {
+        "form": c.form,
+        "node": str(c.node),
+        "op": c.op,
+        "where": None if c.where is None else str(c.where),
+        "nesting": [[str(ref) for ref in path] for path in c.nesting],
+        "ways": c.ways,
+        "decided_by": c.decided_by,
+        "causes": [{"kind": cause.kind, "node": str(cause.ref), "name": cause.name} for cause in c.causes],
+        "cause_count": c.cause_count,
+        "others": list(c.others),
+        "trip_count": None if c.trip_count is None else {"count": c.trip_count.count, "exact": c.trip_count.exact},
+        "regions": [{"role": r.role, "graph": r.graph, "ops": r.ops} for r in c.regions],
+    }
