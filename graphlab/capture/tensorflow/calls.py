@@ -1,0 +1,104 @@
+"""Which graphs a node uses, and how its operands and outputs map to theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphlab.capture.tensorflow.opdefs import OpSpec
+from graphlab.ir.frozen import EMPTY, FrozenDict
+from graphlab.ir.graph import Call, Control
+
+# op -> (function attribute -> role, number of operands before those that go into the function)
+_BRANCHES = {"then_branch": "then", "else_branch": "else"}
+_FORMS: dict[str, tuple[Mapping[str, str], int]] = {
+    "If": (_BRANCHES, 1), "StatelessIf": (_BRANCHES, 1), "_If": (_BRANCHES, 1),
+    "Case": ({"branches": "branch"}, 1), "StatelessCase": ({"branches": "branch"}, 1),
+    "While": ({"cond": "cond", "body": "body"}, 0), "StatelessWhile": ({"cond": "cond", "body": "body"}, 0),
+    "_While": ({"cond": "cond", "body": "body"}, 0),
+    "PartitionedCall": ({"f": "call"}, 0), "StatefulPartitionedCall": ({"f": "call"}, 0), "RemoteCall": ({"f": "call"}, 1),
+    "For": ({"body": "body"}, 3),
+}  # fmt: skip
+_LOOPS = ("While", "StatelessWhile", "_While")
+_CONDITIONALS = ("If", "StatelessIf", "_If", "Case", "StatelessCase")
+
+# Input arguments that go, whole, to the end of the function's own inputs (tf.data's ops, BatchFunction).
+_CAPTURED = ("other_arguments", "captured_tensors", "captured_inputs")
+
+
+def function_attrs(attr: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Attributes of a node that name functions: attribute → function names. An empty name is no function."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, value in attr.items():
+        which = value.WhichOneof("value")
+        if which == "func" and value.func.name:
+            found[key] = (value.func.name,)
+        elif which == "list" and value.list.func:
+            found[key] = tuple(f.name for f in value.list.func)
+    return found
+
+
+def calls(
+    node: Any, spec: OpSpec, named: Mapping[str, tuple[str, ...]], functions: Mapping[str, Any], operands: int, outputs: int
+) -> FrozenDict[str, Call]:
+    """Role → Call of a node.
+
+    Args:
+        named: the node's function attributes, see :func:`function_attrs`.
+        functions: the library: name → FunctionDef.
+        operands: number of the node's data operands.
+        outputs: number of its output ports.
+    """
+    if node.op in functions:  # a call by the function's own name, as older graphs have it
+        signature = functions[node.op].signature
+        return FrozenDict({"call": Call(node.op, _run(0, len(signature.input_arg)), _run(0, len(signature.output_arg)))})
+    if not named:
+        return EMPTY
+    roles, skip = _FORMS.get(node.op, ({}, 0))
+    found: dict[str, Call] = {}
+    for key, names in named.items():
+        role = roles.get(key, key)
+        single = node.attr[key].WhichOneof("value") == "func"
+        for k, name in enumerate(names):
+            if name not in functions:
+                continue  # the name of a primitive operation: it stays an attribute
+            signature = functions[name].signature
+            takes, gives = len(signature.input_arg), len(signature.output_arg)
+            if key not in roles:
+                call = Call(name, _captured(node, spec, takes, operands), (None,) * gives)
+            elif node.op in _LOOPS and key == "cond":
+                call = Call(name, _run(0, takes), (None,) * gives)
+            elif node.op in _LOOPS:
+                call = Call(name, _run(0, takes), _run(0, gives), tuple((i, i) for i in range(gives)))
+            elif node.op == "For":  # the body's first input is the index, made by the loop
+                call = Call(name, (None, *_run(skip, takes - 1)), _run(0, gives), tuple((i, i + 1) for i in range(gives)))
+            else:
+                call = Call(name, _run(skip, takes), _run(0, min(gives, outputs)))
+            found[role if single else f"{role}_{k}"] = call
+    return FrozenDict(found)
+
+
+def control(op: str) -> Control | None:
+    """What a node with regions decides; ``None`` for a plain call."""
+    if op in _CONDITIONALS:
+        return Control("conditional", predicate=0)
+    if op in _LOOPS:
+        return Control("loop", condition=("cond", 0))
+    return Control("loop") if op == "For" else None
+
+
+def _run(start: int, count: int) -> tuple[int, ...]:
+    return tuple(range(start, start + count))
+
+
+def _captured(node: Any, spec: OpSpec, takes: int, operands: int) -> tuple[int | None, ...]:
+    """For an operation that makes its function's inputs itself: only what is captured comes from operands.
+
+    The captured values are the last operands of these operations, but where another argument follows.
+    """
+    for argument in _CAPTURED:
+        if argument in spec.inputs and spec.inputs[-1] == argument:
+            key = "Targuments" if "Targuments" in node.attr else "Tcaptured" if "Tcaptured" in node.attr else ""
+            width = min(len(node.attr[key].list.type) if key else 0, takes)
+            return (*(None,) * (takes - width), *_run(operands - width, width))
+    return (None,) * takes

@@ -1,0 +1,181 @@
+"""TensorFlow's types, shapes, attributes and constants in the IR's words. Needs the messages, not TensorFlow.
+
+Numbers: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from graphlab.errors import ValueUnavailable
+from graphlab.ir.constants import Constant
+from graphlab.ir.frozen import frozen
+from graphlab.ir.values import OpaqueType, TensorType, ValueType
+
+DTYPES: dict[int, str] = {
+    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64",
+    9: "int64", 10: "bool", 11: "qint8", 12: "quint8", 13: "qint32", 14: "bfloat16", 15: "qint16", 16: "quint16",
+    17: "uint16", 18: "complex128", 19: "float16", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64",
+    24: "float8_e5m2", 25: "float8_e4m3fn", 26: "float8_e4m3fnuz", 27: "float8_e4m3b11fnuz", 28: "float8_e5m2fnuz",
+    29: "int4", 30: "uint4", 31: "int2", 32: "uint2", 33: "float4_e2m1fn",
+}  # fmt: skip
+"""DataType number → TensorFlow's name, which is NumPy's or ml_dtypes' but for the quantized types and handles."""
+
+_REF = 100  # DT_FLOAT_REF and its like: a TF1 variable's mutable buffer
+_HANDLES = ("resource", "variant")
+_QUANTIZED = {"qint8": "int8", "quint8": "uint8", "qint16": "int16", "quint16": "uint16", "qint32": "int32"}
+
+# The repeated field of TensorProto that holds elements one by one, by type.
+_FIELDS: dict[str, str] = {
+    "float32": "float_val", "float64": "double_val", "int64": "int64_val", "bool": "bool_val",
+    "uint32": "uint32_val", "uint64": "uint64_val", "complex64": "scomplex_val", "complex128": "dcomplex_val",
+    **dict.fromkeys(("float16", "bfloat16"), "half_val"),
+    **dict.fromkeys(("int32", "int16", "int8", "uint16", "uint8", "int4", "uint4", "int2", "uint2"), "int_val"),
+}  # fmt: skip
+
+Dims = tuple[int | None, ...] | None
+
+_TYPES: dict[tuple[int, Dims], ValueType] = {}
+
+
+def dtype_name(number: int) -> str:
+    """``1`` → ``float32``; ``dtype_34`` for a number this table does not know."""
+    return DTYPES.get(number % _REF, f"dtype_{number}")
+
+
+def value_type(number: int, dims: Dims) -> ValueType:
+    """The type of a tensor: interned, for a graph has few of them. Handles are opaque."""
+    found = _TYPES.get((number, dims))
+    if found is None:
+        name = dtype_name(number)
+        found = OpaqueType(name) if name in _HANDLES else TensorType(_QUANTIZED.get(name, name), dims)
+        _TYPES[number, dims] = found
+    return found
+
+
+def shape_dims(shape: Any) -> Dims:
+    """Dims of a TensorShapeProto; ``None`` for an unknown rank."""
+    if shape.unknown_rank:
+        return None
+    return tuple([size if (size := dim.size) >= 0 else None for dim in shape.dim])
+
+
+def constant(proto: Any) -> Constant:
+    """The Constant of a TensorProto; its bytes are decoded when asked for."""
+    kind = value_type(proto.dtype, shape_dims(proto.tensor_shape))
+    return Constant(kind, lambda: tensor_bytes(proto))
+
+
+def tensor_bytes(proto: Any) -> bytes:
+    """The bytes of a TensorProto, as :class:`Constant` wants them.
+
+    A tensor's elements stand either in ``tensor_content`` or one by one in a field of their type,
+    where the last one given stands for all that follow, and none at all means zeros.
+
+    Raises:
+        ValueUnavailable: the message's elements do not fit its shape, or are handles.
+    """
+    import ml_dtypes
+    import numpy as np
+
+    kind = value_type(proto.dtype, shape_dims(proto.tensor_shape))
+    if not isinstance(kind, TensorType) or kind.dims is None or None in kind.dims:
+        raise ValueUnavailable(
+            f"read a constant of type {kind}", found="it holds a handle, or no known shape", do="look at the graph instead"
+        )
+    count = prod(d for d in kind.dims if isinstance(d, int))
+    if kind.dtype == "string":
+        return _strings(list(proto.string_val), kind.dims).encode()
+    dtype = np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)
+    content: bytes = proto.tensor_content
+    if content:
+        if len(content) != count * dtype.itemsize:
+            raise _misfit(kind, f"{len(content):,} bytes for {count:,} elements")
+        return content
+    field = "float8_val" if kind.dtype.startswith("float8") else _FIELDS.get(kind.dtype, "int_val")
+    given = proto.float8_val if field == "float8_val" else list(getattr(proto, field))
+    if field in ("scomplex_val", "dcomplex_val"):
+        given = [complex(re, im) for re, im in zip(given[::2], given[1::2], strict=True)]
+    if len(given) > count:
+        raise _misfit(kind, f"{len(given):,} elements for {count:,}")
+    if field == "half_val":  # the bits, one int an element
+        array = np.array(given, np.uint16).view(dtype)
+    elif field == "float8_val":
+        array = np.frombuffer(given, np.uint8).view(dtype)
+    else:
+        array = np.array(given).astype(dtype)
+    if len(array) < count:
+        rest = array[-1] if len(array) else np.zeros((), dtype)
+        array = np.concatenate([array.astype(dtype), np.full(count - len(array), rest, dtype)])
+    return array.tobytes()
+
+
+def array_constant(kind: ValueType, fetch: Any) -> Constant:
+    """A Constant whose value ``fetch()`` brings as a NumPy array when asked for."""
+
+    def load() -> bytes:
+        import numpy as np
+
+        array = np.asarray(fetch())
+        if isinstance(kind, TensorType) and kind.dtype == "string":
+            flat = [v if isinstance(v, bytes) else str(v).encode() for v in array.ravel().tolist()]
+            return _strings(flat, array.shape).encode()
+        return array.tobytes()
+
+    return Constant(kind, load)
+
+
+def _misfit(kind: ValueType, found: str) -> ValueUnavailable:
+    return ValueUnavailable(f"read a constant of type {kind}", found=f"its message holds {found}", do="check that the file is whole")
+
+
+def _strings(values: list[bytes], dims: tuple[object, ...]) -> str:
+    texts = [repr(v.decode("utf-8", "backslashreplace")) for v in values]
+    return texts[0] if dims == () and texts else f"[{', '.join(texts)}]"
+
+
+def attr_value(proto: Any) -> Any:
+    """An AttrValue that is no function: a frozen Python value. Types become names, shapes tuples, tensors Constants."""
+    which = proto.WhichOneof("value")
+    if which is None:
+        return None
+    if which == "list":
+        for field, values in proto.list.ListFields():
+            return tuple([_plain(field.name, v) for v in values])
+        return ()
+    return _plain(which, getattr(proto, which))
+
+
+def _plain(which: str, value: Any) -> Any:
+    match which:
+        case "type":
+            return dtype_name(value)
+        case "s":
+            return _text(value)
+        case "f":
+            return _float(value)
+        case "shape":
+            return shape_dims(value)
+        case "tensor":
+            return constant(value)
+        case "func":
+            return frozen(function=value.name, **{k: attr_value(v) for k, v in value.attr.items()})
+        case "placeholder":
+            return f"${value}"
+        case _:  # i, b
+            return value
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+
+
+def _float(value: float) -> float:
+    """The shortest decimal that is the same float32: ``1e-05``, not ``9.999999747378752e-06``."""
+    import numpy as np
+
+    return float(str(np.float32(value)))
