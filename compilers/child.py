@@ -14,22 +14,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from graphlab.errors import CompileError
+from graphlab.errors import CompileError, GraphlabError
 
 POLL_SECONDS = 0.05
 LOG_LINES = 12
-"""Last lines of the log that an error message quotes."""
+"""Lines of the log that an error message quotes: from the fatal one on where there is one, else the last ones."""
+_FATAL = re.compile(r"F\d{4} |.*Check failed|LLVM ERROR|terminate called|Fatal Python error")
+_STACK = re.compile(r"\s*(@|#\d+)\s+0x[0-9a-f]+")
+"""Frames of a native stack: in the log, not in the message."""
 
 # The package's parent folder goes last: what stands beside graphlab in a checkout must not shadow an installed module.
 _BOOT = """
@@ -41,6 +48,14 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 
 class Refused(Exception):
     """Raised in a worker: the compiler will not take the program. The message is the compiler's own."""
+
+
+class Folder:
+    """A temporary folder that is removed when nobody holds this object: the loaders of a compile's stages do."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="graphlab-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +151,7 @@ def run(
     if "refused" in answer:
         failed.report("refused", answer["refused"], "change what it names, or choose another compiler or target", quote_log=False)
     if "error" in answer:
-        failed.report("failed", answer["error"], "see the log above")
+        failed.report("failed", answer["error"], answer.get("do", "see the log above"))
     return Outcome(answer["result"], failed.log(), seconds, peak)
 
 
@@ -154,6 +169,8 @@ def serve(handle: Callable[[dict[str, Any], Path], Mapping[str, Any]]) -> NoRetu
         answer = {"result": handle(json.loads((folder / "request.json").read_text()), folder)}
     except Refused as error:
         answer = {"refused": str(error)}
+    except GraphlabError as error:
+        answer = {"error": error.found, "do": error.do}
     except Exception as error:  # noqa: BLE001 (any failure must reach the parent; its traceback goes to the log)
         import traceback
 
@@ -243,7 +260,9 @@ class _Failure:
         reached = self.progress() if self.progress is not None else ""
         found += f" (in step '{step}'{'; ' + reached if reached else ''})" if reason != "refused" else ""
         log = self.log()
-        lines = [line for line in log.splitlines() if line.strip()][-LOG_LINES:]
+        lines = [line for line in log.splitlines() if line.strip() and not _STACK.match(line)]
+        fatal = [i for i, line in enumerate(lines) if _FATAL.match(line)]
+        lines = lines[fatal[-1] :][:LOG_LINES] if fatal else lines[-LOG_LINES:]
         if quote_log and lines:
-            found += "\n  the last lines of its log:\n" + "\n".join(f"    {line[:300]}" for line in lines)
+            found += "\n  its log:\n" + "\n".join(f"    {line[:300]}" for line in lines)
         raise CompileError(self.asked, found=found, do=do, reason=reason, step=step, log=log)

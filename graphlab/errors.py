@@ -86,10 +86,14 @@ class CompileError(GraphlabError):
         reason: ``refused``, ``crashed``, ``timeout``, ``memory``, or ``failed`` (our side of it broke).
         step: what it was at, where that is known.
         log: all that the compiler printed.
+        ops: the framework's names of the operations it refused, where it names them (``AsString``).
     """
 
-    def __init__(self, asked: str, *, found: str, do: str, reason: str = "refused", step: str = "", log: str = "") -> None:
+    def __init__(
+        self, asked: str, *, found: str, do: str, reason: str = "refused", step: str = "", log: str = "", ops: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(asked, found=found, do=do)
+        self.ops = ops
         self.reason = reason
         self.step = step
         self.log = log

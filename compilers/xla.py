@@ -1,0 +1,217 @@
+"""XLA for the CPU of this machine, through jaxlib, in a child process.
+
+Takes JAX programs (as StableHLO), TensorFlow functions (as tf2xla's HLO) and HLO text files. XLA's own
+front door is StableHLO, so HLO goes in by ``hlo_to_stablehlo``: a module that is already optimized for
+some device (fusions, custom calls of another backend) is refused there or later, in XLA's words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphlab.compilers import child, xla_inputs
+from graphlab.compilers.results import Absent, Compiled, Measured, Metric, Stage
+from graphlab.compilers.xla_jaxlib import CONTROL_OPCODES, FREE_OPCODES, version
+from graphlab.compilers.xla_worker import SNAPSHOT
+from graphlab.errors import CompileError, missing_extra
+
+if TYPE_CHECKING:
+    from graphlab.ir.program import Program
+
+NAME = "xla"
+EXTRA = "jax"
+
+METRICS: Mapping[str, tuple[str, str]] = {
+    "ops_before": ("ops", "instructions of the unoptimized module, all computations, parameters and constants included"),
+    "ops_after": ("ops", "instructions of the optimized module, the inside of fusions included"),
+    "kernels": ("kernels", "instructions of the optimized module that run as steps of their own: fusions, and what was not fused, "
+                           "in the entry and in what loops, branches and calls run; without those that only name or group values"),
+    "fusions": ("kernels", "kernels that are fusions; `fusions.<kind>` (loop, output, input, custom) splits them"),
+    "library_calls": ("kernels", "fusions of kind custom: handed whole to a library that XLA links (YNNPACK, oneDNN)"),
+    "custom_calls": ("kernels", "kernels that are custom calls (LAPACK, callbacks, user code)"),
+    "collectives": ("kernels", "kernels that exchange data with other devices"),
+    "flops": ("flops", "floating-point operations but transcendentals; 2 for a multiply-add"),
+    "transcendentals": ("ops", "exp, tanh, log … of one element"),
+    "bytes_accessed": ("bytes", "read and written by all kernels together"),
+    "optimal_seconds": ("seconds", "XLA's own estimate of the time of one run"),
+    "argument_bytes": ("bytes", "buffers of the arguments"),
+    "output_bytes": ("bytes", "buffers of the results"),
+    "alias_bytes": ("bytes", "outputs that share an argument's buffer"),
+    "temp_bytes": ("bytes", "buffers needed while it runs"),
+    "peak_bytes": ("bytes", "most memory alive at once, as XLA tells it; for the CPU it leaves the temporaries out"),
+    "code_bytes": ("bytes", "machine code"),
+    "lowering_seconds": ("seconds", "the framework's time from the captured program to StableHLO or HLO, in this process"),
+    "read_seconds": ("seconds", "XLA's time to read the module, in the child"),
+    "compile_seconds": ("seconds", "XLA's time to compile it, in the child"),
+    "child_seconds": ("seconds", "the whole child process, its start and imports included"),
+    "child_bytes": ("bytes", "largest memory of the child seen"),
+}  # fmt: skip
+"""Every metric's name → its unit and meaning."""
+
+_COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "all-to-all",
+    "reduce-scatter",
+    "collective-permute",
+    "collective-broadcast",
+    "ragged-all-to-all",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to compile.
+
+    Attributes:
+        passes: keep the module after every pass that changed something, and XLA's other dumps as artifacts.
+        time_limit: seconds.
+        memory_limit: bytes; ``None`` for 80 % of what is free.
+    """
+
+    passes: bool = False
+    time_limit: float = 600.0
+    memory_limit: int | None = None
+
+
+def takes(program: Program) -> bool:
+    """JAX and TensorFlow programs captured live, and HLO text files."""
+    return xla_inputs.takes(program)
+
+
+def targets() -> tuple[str, ...]:
+    return ("cpu",)
+
+
+def compile(program: Program, *, target: str = "cpu", options: Options | None = None) -> Compiled:
+    """Compile a program; see :func:`graphlab.compilers.compile`.
+
+    Raises:
+        CompileError: XLA refused it (``reason`` ``refused``; the words are XLA's), crashed, or hit a limit.
+        MissingExtra: jaxlib is not installed.
+    """
+    options = Options() if options is None else options
+    asked = f"compile {program.source.path or program.entry} with XLA for {target}"
+    if target not in targets():
+        raise CompileError(asked, found=f"this compiler has the targets {', '.join(targets())}", do="choose one of them", reason="failed")
+    if find_spec("jaxlib") is None:
+        raise missing_extra(asked, "jaxlib", EXTRA)
+    given = xla_inputs.module_of(program, asked)
+    folder = child.Folder()
+    (folder.path / "module").write_bytes(given.data)
+    dump = "dump" if options.passes else ""
+    outcome = child.run(
+        "graphlab.compilers.xla_worker",
+        {"file": "module", "form": given.form, "dump": dump},
+        folder=folder.path,
+        asked=asked,
+        time_limit=options.time_limit,
+        memory_limit=options.memory_limit,
+        env={"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "1"},
+        progress=lambda: _reached(folder.path),
+    )
+    answer = outcome.result
+    own = program if given.form == "hlo text" else None
+    return Compiled(
+        compiler=NAME,
+        target=target,
+        version=version(),
+        stages=tuple(_stages(folder, answer["snapshots"], own)),
+        metrics={
+            **_metrics(answer),
+            "lowering_seconds": Absent("the file is XLA's own language") if own else Measured(given.lowering_seconds, "seconds", "timed"),
+            "child_seconds": Measured(outcome.seconds, "seconds", "timed"),
+            "child_bytes": Measured(outcome.peak_bytes, "bytes", "/proc") if outcome.peak_bytes else Absent("this system has no /proc"),
+        },
+        artifacts=_artifacts(folder.path / "dump") if options.passes else {},
+        log=_notes(given) + outcome.log,
+    )
+
+
+def _stages(folder: child.Folder, snapshots: list[dict[str, str]], own: Program | None) -> Iterator[Stage]:
+    yield Stage("input", _loader(folder, "input.hlo") if own is None else lambda: own)
+    for shot in snapshots:
+        name = f"{shot['order']}.{shot['pipeline']}.{shot['pass']}"
+        yield Stage(name, _loader(folder, f"dump/{shot['file']}"), shot["pass"])
+    yield Stage("optimized", _loader(folder, "optimized.hlo"), "XLA")
+
+
+def _loader(folder: child.Folder, file: str) -> Callable[[], Program]:
+    @cache
+    def load() -> Program:
+        from graphlab.capture.xla.hlo_text import parse_hlo
+
+        path = folder.path / file  # holding the folder keeps the files
+        return parse_hlo(path.read_text(), path=str(path))
+
+    return load
+
+
+def _artifacts(dump: Path) -> dict[str, Path]:
+    """XLA's other dumps (buffer assignment, memory report, LLVM IR, object code), by file name."""
+    return {path.name: path for path in sorted(dump.iterdir()) if SNAPSHOT.fullmatch(path.name) is None}
+
+
+def _notes(given: xla_inputs.Given) -> str:
+    if given.form == "hlo text" and b"constant({...})" in given.data:
+        return "graphlab: constants are elided in this text; XLA's parser makes up their values.\n"
+    return ""
+
+
+def _metrics(answer: Mapping[str, Any]) -> dict[str, Metric]:
+    before, after, cost, memory = answer["before"], answer["after"], answer["cost"], answer["memory"]
+    executed: dict[str, int] = after["executed"]
+    work = {opcode: n for opcode, n in executed.items() if opcode not in FREE_OPCODES and opcode not in CONTROL_OPCODES}
+    counted = "counted on XLA's own module"
+    numbers: dict[str, Metric] = {
+        "ops_before": Measured(sum(before["instructions"].values()), "ops", counted),
+        "ops_after": Measured(sum(after["instructions"].values()), "ops", counted),
+        "kernels": Measured(sum(work.values()), "kernels", counted),
+        "fusions": Measured(work.get("fusion", 0), "kernels", counted),
+        **{f"fusions.{kind.lower()}": Measured(n, "kernels", counted) for kind, n in sorted(after["fusions"].items())},
+        "library_calls": Measured(after["fusions"].get("Custom", 0), "kernels", counted),
+        "custom_calls": Measured(work.get("custom-call", 0), "kernels", counted),
+        "collectives": Measured(sum(n for opcode, n in work.items() if opcode.startswith(_COLLECTIVES)), "kernels", counted),
+    }
+    origin = "XLA's cost analysis of the optimized program"
+    if "custom-call" in executed:
+        origin += "; custom calls count as nothing"
+    if "while" in executed:
+        origin += "; a loop's body counts once"
+    for name, key, unit in (
+        ("flops", "flops", "flops"),
+        ("transcendentals", "transcendentals", "ops"),
+        ("bytes_accessed", "bytes accessed", "bytes"),
+    ):
+        # XLA leaves out what is 0, and marks what it does not know by -1.
+        value = cost.get(key, 0.0)
+        numbers[name] = Measured(value, unit, origin) if value >= 0 else Absent("XLA's cost analysis does not know it")
+    seconds = cost.get("optimal_seconds", 0.0)
+    numbers["optimal_seconds"] = Measured(seconds, "seconds", origin) if seconds > 0 else Absent("XLA has no performance model for the CPU")
+    for name in ("argument", "output", "alias", "temp", "peak"):
+        numbers[f"{name}_bytes"] = Measured(memory[name], "bytes", "XLA's memory analysis")
+    code = memory["code"]
+    numbers["code_bytes"] = Measured(code, "bytes", "XLA's memory analysis") if code > 0 else Absent("XLA does not tell it for the CPU")
+    for name in ("read_seconds", "compile_seconds"):
+        numbers[name] = Measured(answer[name], "seconds", "timed")
+    return numbers
+
+
+def _reached(folder: Path) -> str:
+    """How far a compile got that did not end: the pass in the crash's stack, or the last one that left its dump."""
+    log = (folder / "log.txt").read_text(errors="replace")
+    crashed = re.search(r"xla::(?:\w+::)*(?!HloPassPipeline)(\w+)::RunImpl\(", log)
+    if crashed is not None:
+        return f"in pass {crashed[1]}"
+    dump = folder / "dump"
+    shots = [match for path in dump.iterdir() if (match := SNAPSHOT.fullmatch(path.name))] if dump.is_dir() else []
+    if not shots:
+        return ""
+    last = max(shots, key=lambda match: match["order"])
+    return f"the last pass to finish was {last['pass']} of {last['pipeline']}"

@@ -1,0 +1,111 @@
+"""Child process of ``compilers.xla``: compiles one module for the CPU and says what XLA made of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from graphlab.compilers import child, xla_jaxlib
+
+SNAPSHOT = re.compile(r"(?P<module>.+)\.(?P<order>\d{4})\.(?P<pipeline>.+?)\.after_(?P<pass>.+?)(?:\.before_.+)?\.txt")
+"""XLA's name for a module dumped after a pass: ``module_0003.f.0011.dot-library-passes.after_dot_decomposer.before_fusion.txt``."""
+
+
+def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Compile ``request["file"]``, of ``request["form"]`` (``stablehlo``, ``hlo text`` or ``hlo proto``).
+
+    Writes ``input.hlo`` and ``optimized.hlo``; with ``request["dump"]`` XLA writes its own files there too.
+    """
+    xla_jaxlib.require()
+    try:
+        return _compile(request, folder)
+    except xla_jaxlib.refusals() as error:
+        raise child.Refused(str(error).strip()) from error
+
+
+def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    data = (folder / request["file"]).read_bytes()
+    child.step("read")
+    start = time.perf_counter()
+    stablehlo: str | bytes
+    match request["form"]:
+        case "stablehlo":
+            stablehlo = data.decode()
+            given = xla_jaxlib.hlo_from_stablehlo(stablehlo)
+        case "hlo text":
+            given = xla_jaxlib.hlo_from_text(data.decode())
+            stablehlo = xla_jaxlib.stablehlo_from_hlo(given)
+        case "hlo proto":
+            given = xla_jaxlib.hlo_from_proto(data)
+            stablehlo = xla_jaxlib.stablehlo_from_hlo(given)
+        case form:
+            raise AssertionError(form)
+    read_seconds = time.perf_counter() - start
+
+    text = given.to_string()
+    (folder / "input.hlo").write_text(text)
+    before = xla_jaxlib.count(given)
+    header = text.partition("\n")[0]
+    dump = folder / request["dump"] if request["dump"] else None
+    options = {} if dump is None else {"xla_dump_to": str(dump), "xla_dump_hlo_pass_re": ".*"}
+
+    child.step("compile")
+    start = time.perf_counter()
+    executable = xla_jaxlib.compile_for_cpu(
+        stablehlo, options=options, replicas=_header(header, "replica_count"), partitions=_header(header, "num_partitions")
+    )
+    compile_seconds = time.perf_counter() - start
+
+    child.step("report")
+    (optimized,) = executable.hlo_modules()
+    (folder / "optimized.hlo").write_text(optimized.to_string())
+    memory = executable.get_compiled_memory_stats()
+    return {
+        "before": before,
+        "after": xla_jaxlib.count(optimized),
+        "cost": executable.cost_analysis(),
+        "memory": {
+            "argument": memory.argument_size_in_bytes,
+            "output": memory.output_size_in_bytes,
+            "alias": memory.alias_size_in_bytes,
+            "temp": memory.temp_size_in_bytes,
+            "peak": memory.peak_memory_in_bytes,
+            "code": memory.generated_code_size_in_bytes,
+        },
+        "read_seconds": read_seconds,
+        "compile_seconds": compile_seconds,
+        "snapshots": [] if dump is None else snapshots(dump),
+    }
+
+
+def _header(line: str, name: str) -> int:
+    found = re.search(rf"\b{name}=(\d+)", line)
+    return int(found[1]) if found else 1
+
+
+def snapshots(dump: Path) -> list[dict[str, str]]:
+    """The modules XLA dumped, in order, without those equal to the one before (the start of a pipeline)."""
+    finals = sorted(dump.glob("*_after_optimizations.txt"))
+    if not finals:
+        return []
+    module = finals[-1].name.rpartition(".")[0].rpartition(".")[0]  # module_0003.f.cpu_after_optimizations.txt
+    found = [match for path in dump.iterdir() if (match := SNAPSHOT.fullmatch(path.name)) and match["module"] == module]
+    kept: list[dict[str, str]] = []
+    last = _digest(dump / f"{module}.before_optimizations.txt")
+    for match in sorted(found, key=lambda match: match["order"]):
+        digest = _digest(dump / match[0])
+        if digest != last:
+            kept.append({"file": match[0], "order": match["order"], "pipeline": match["pipeline"], "pass": match["pass"]})
+        last = digest
+    return kept
+
+
+def _digest(path: Path) -> bytes:
+    return blake2b(path.read_bytes(), digest_size=16).digest()
+
+
+if __name__ == "__main__":
+    child.serve(handle)
