@@ -86,7 +86,7 @@ RULES: Mapping[str, Rule] = _rules(
     Rule("GL202", "data-dependent-predicate", N, "A branch or loop is decided by the values of an input."),
     Rule("GL203", "shape-dependent-loop", N, "A loop's trip count depends on an input's shape."),
     Rule("GL204", "constant-predicate", W, "A branch is decided by constants alone: one side never runs."),
-    Rule("GL205", "state-predicate", N, "A branch or loop is decided by the model's state: parameters, variables, values changed in place."),
+    Rule("GL205", "state-predicate", N, "A branch or loop is decided by the model's state: parameters, variables, values changed within."),
     Rule("GL206", "outside-predicate", N, "A branch or loop is decided outside the graph: by an opaque op, the host, another device."),
     Rule("GL301", "foldable", N, "A subgraph depends on constants alone and is computed at every run."),
     Rule("GL302", "folding-blocked", N, "Constants meet an operation that keeps them from being folded."),
