@@ -87,6 +87,13 @@ class Constant:
             self.bytes()
         return self._digest
 
+    @property
+    def known_digest(self) -> str | None:
+        """The digest, where it costs no fetching of a value above ``INLINE_BYTES``."""
+        if self._digest is None and self.available and (self.nbytes is None or self.nbytes > INLINE_BYTES):
+            return None
+        return self.digest
+
     def array(self) -> np.ndarray[Any, Any]:
         """The value as a NumPy array, read-only.
 

@@ -1,0 +1,30 @@
+"""The diff engine: align, write the edit script, prove it. The one function that another engine would replace."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from graphlab.diff.apply import apply
+from graphlab.diff.changes import GraphDiff
+from graphlab.diff.check import differences
+from graphlab.diff.regions import align_programs
+from graphlab.diff.script import edit_script
+from graphlab.errors import DiffError
+from graphlab.ir.program import Program
+
+
+def diff_programs(a: Program, b: Program) -> GraphDiff:
+    """What changed from ``a`` to ``b``; the script has been applied to ``a`` and the outcome compared with ``b``.
+
+    Raises:
+        DiffError: the patched program is not ``b``. That is a defect of this engine.
+    """
+    diff = edit_script(a, b, align_programs(a, b))
+    breaches = list(islice(differences(apply(a, diff), b, diff.placed, diff.regions), 3))
+    if breaches:
+        raise DiffError(
+            f"compare '{a.source.path or a.entry}' with '{b.source.path or b.entry}'",
+            found=f"applying the diff does not give the second program: {'; '.join(breaches)}",
+            do="this is a defect of graphlab's diff, not of your files; please report it with both of them",
+        )
+    return diff
