@@ -1,0 +1,202 @@
+"""Reader of XLA's HLO text: a module dump, a compiler's test input, several modules in one file."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from graphlab.capture.file import File, digest
+from graphlab.capture.xla.hlo_computation import ComputationReader
+from graphlab.capture.xla.hlo_lexer import HloText
+from graphlab.capture.xla.hlo_metadata import Metadata
+from graphlab.capture.xla.hlo_module import Module, read_module
+from graphlab.errors import FormatError
+from graphlab.ir.frames import FrameTable
+from graphlab.ir.frozen import EMPTY, FrozenDict
+from graphlab.ir.graph import Graph
+from graphlab.ir.program import DimRange, Program, Signature, Slot, Source
+from graphlab.ir.values import SymDim, TensorType, TupleType, ValueType
+
+_SNIFF_BYTES = 1 << 20
+# The line between two inputs of one file (llvm's split-input-file), and a module's header.
+_SPLIT = re.compile(r"^(?:// -----[ \t\r]*$|HloModule\s)", re.MULTILINE)
+_HEADER = re.compile(r"HloModule\s+([\w.\-]+)", re.ASCII)
+_START = re.compile(
+    r"HloModule\s+[\w.\-]+"
+    r"|(?:ENTRY\s+)?%?[\w.\-]+\s*(?:\([^{}]*+\)\s*->[^=]*?)?\{\s*+(?:ROOT\s+)?%?[\w.\-]+\s*=\s*(?:\(|[a-z]\w*\[|[a-z][a-z\d\-]*\()",
+    re.ASCII,
+)
+
+
+def matches(target: object) -> bool:
+    """Whether it is a file whose text, after comments, starts as an HLO module or computation does."""
+    if not isinstance(target, File) or not target.head or b"\0" in target.head:
+        return False
+    head = HloText(_decoded(target.head), None)
+    pos = head.skip(0)
+    if pos >= head.end - 200 and target.size > len(target.head):  # long comments: the start lies further on
+        try:
+            with target.path.open("rb") as stream:
+                head = HloText(_decoded(stream.read(_SNIFF_BYTES)), None)
+        except OSError:
+            return False
+        pos = head.skip(0)
+    return _START.match(head.text, pos) is not None
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def read(file: File, *, select: str | None = None) -> Program:
+    """Read a file of one or more HLO modules; see :func:`parse_hlo`. Raises FormatError where it is not sound."""
+    data = file.read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"read {file.path} as HLO text",
+            found=f"byte {error.start} is no UTF-8",
+            do="check that the file is whole",
+            where=f"{file.path}:{error.start}",
+        ) from error
+    return parse_hlo(text, path=str(file.path), select=select).replace_source(digest=digest(data))
+
+
+def parse_hlo(text: str, *, path: str | None = None, select: str | None = None) -> Program:
+    """Read HLO text. ``native`` is the module's text, as XLA's own parser takes it.
+
+    Of a text with several modules, all are read: the graphs are called ``module/computation``,
+    each module is a signature, the first is the entry.
+
+    Args:
+        path: the file it came from, for messages.
+        select: one module of several, by name or by number from 1; modules of one name are
+            called ``name``, ``name#2`` and so on.
+
+    Raises:
+        FormatError: the text is not sound (``where`` is ``path:line:column``), or has no such module.
+    """
+    source = HloText(text.removeprefix("\ufeff"), path)
+    parts = _parts(source)
+    if select is not None and (len(parts) > 1 or select not in (parts[0].name, "1")):
+        parts = [_selected(parts, select, source)]
+    with _no_collection():
+        return _program(source, parts)
+
+
+def parse_modules(text: str, *, path: str | None = None) -> list[Program]:
+    """Read each module of a text as a program of its own. Raises FormatError where one is not sound."""
+    source = HloText(text.removeprefix("\ufeff"), path)
+    with _no_collection():
+        return [_program(source, [part]) for part in _parts(source)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One module's place in the text, and its name made unique."""
+
+    name: str
+    start: int
+    end: int
+
+
+def _parts(source: HloText) -> list[_Part]:
+    """The modules of a text. Without a second header or a split line there is one."""
+    cuts = [0]
+    for match in _SPLIT.finditer(source.text):
+        # A header opens a part unless only comments stand before it in its own.
+        if match[0].startswith("//") or source.skip(cuts[-1]) < match.start():
+            cuts.append(match.start())
+    parts: list[_Part] = []
+    seen: dict[str, int] = {}
+    for start, end in zip(cuts, [*cuts[1:], source.end], strict=True):
+        begin = source.until(end).skip(start)
+        if begin >= end and (parts or end < source.end):
+            continue
+        header = _HEADER.match(source.text, begin, end)
+        name = header[1] if header else "module"
+        seen[name] = seen.get(name, 0) + 1
+        parts.append(_Part(name if seen[name] == 1 else f"{name}#{seen[name]}", begin, end))
+    return parts
+
+
+def _selected(parts: list[_Part], select: str, source: HloText) -> _Part:
+    for part in parts:
+        if part.name == select:
+            return part
+    if select.isdecimal() and len(select) < 10 and 1 <= int(select) <= len(parts):
+        return parts[int(select) - 1]
+    listed = ", ".join(part.name for part in parts[:20]) + (f" and {len(parts) - 20} more" if len(parts) > 20 else "")
+    raise FormatError(
+        f"read the module '{select}' of {source.path}",
+        found=f"it holds {len(parts)}: {listed}",
+        do=f"select a name, or a number from 1 to {len(parts)}",
+    )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Hold the cycle collector: the dictionaries made here live on, and each full collection would walk them all."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _program(source: HloText, parts: list[_Part]) -> Program:
+    frames = FrameTable()
+    graphs: dict[str, Graph] = {}
+    signatures: dict[str, Signature] = {}
+    metas: dict[str, FrozenDict[str, object]] = {}
+    entry: str | None = None
+    for part in parts:
+        prefix = f"{part.name}/" if len(parts) > 1 else ""
+        inside = source.until(part.end)
+        reader = ComputationReader(inside, Metadata(inside, frames))
+        module = read_module(reader, part.start, prefix.__add__, part.name)
+        graphs.update((computation.key, computation.graph) for computation in module.computations.values())
+        signatures[part.name] = _signature(module)
+        metas[part.name] = module.meta
+        entry = entry or module.entry.key
+    assert entry is not None
+    only = parts[0] if len(parts) == 1 else None
+    return Program(
+        graphs=graphs,
+        entry=entry,
+        source=Source("xla", "hlo text", path=None if source.path == "<text>" else source.path),
+        signatures=signatures,
+        dims=_dims(signatures),
+        frames=frames.done(),
+        meta=metas[only.name] if only else FrozenDict(modules=FrozenDict(metas)) if metas else EMPTY,
+        native=source.text[only.start : only.end] if only else None,
+    )
+
+
+def _signature(module: Module) -> Signature:
+    entry = module.entry
+    nodes = entry.graph.nodes
+    inputs = tuple(Slot(id, nodes[id]["outputs"][0]) for id in entry.parameters)
+    return Signature(entry.key, inputs, (Slot(entry.root, nodes[entry.root]["outputs"][0]),))
+
+
+def _dims(signatures: dict[str, Signature]) -> dict[str, DimRange]:
+    """The ranges of the bounded dynamic dimensions of the entries' values."""
+    found: dict[str, DimRange] = {}
+    work: list[ValueType] = [slot.type for signature in signatures.values() for slot in (*signature.inputs, *signature.outputs)]
+    while work:
+        type = work.pop()
+        if isinstance(type, TupleType):
+            work.extend(type.elements)
+        elif isinstance(type, TensorType):
+            for dim in type.dims or ():
+                if isinstance(dim, SymDim):
+                    found[dim.expr] = DimRange(0, int(dim.expr.removeprefix("<=")))
+    return dict(sorted(found.items()))
