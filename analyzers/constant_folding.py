@@ -47,7 +47,7 @@ class Foldable:
         before: bytes of the constants (and parameters, where they count) that only it uses; ``None`` where a size is not known.
         after: bytes of the results that others use, constants once folded; ``None`` where a size is not known.
         where: the source line of its last operation that has one.
-        small: all it computes is a few numbers.
+        small: all it computes is a few numbers, or nothing: it only reads and forwards.
     """
 
     nodes: tuple[NodeRef, ...]
@@ -196,9 +196,10 @@ class _Facts:
     def _describe(self, name: str, graph: Graph, ids: list[str], part: set[str]) -> Foldable:
         consumed: dict[str, int | None] = {}
         results: dict[tuple[str, int], ValueType] = {}
-        small = True
+        small = forwards = True
         for id in ids:
             data = graph.nodes[id]
+            forwards = forwards and (data.get("canonical") == "Identity" or bool(data.get("effects")))
             small = small and all(_few(type, self.options.small) for type in data["outputs"])
             for use in graph.users(id):
                 if use.dst not in part:
@@ -215,7 +216,7 @@ class _Facts:
             before=_sum(consumed.values()),
             after=_sum(_bytes(type) for type in results.values()),
             where=lines[0] if lines else None,
-            small=small,
+            small=small or forwards,
         )
 
     # -- what does not

@@ -145,7 +145,7 @@ def analyze(program: Program, options: Options = Options()) -> Result:
                 constant_bytes += value.nbytes or 0
                 unsized += value.nbytes is None
             elif node.kind == "parameter":
-                parameters.add(tree, node.scope or _owner(node.name), node.name, node.outputs[0] if node.outputs else None)
+                parameters.add(tree, node.scope or _owner(node.name), node.name, _held(node))
             if node.synthetic:
                 continue
             nodes += 1
@@ -245,6 +245,11 @@ class _Parameters:
 def _owner(name: str) -> str:
     """The module that a parameter's dotted (or slashed) name puts it in."""
     return "/".join(name.replace("/", ".").split(".")[:-1])
+
+
+def _held(node: Node) -> object:
+    """The type of a parameter's value, which a handle to it (a TensorFlow variable) does not show."""
+    return node.value.type if node.value is not None else next(iter(node.outputs), None)
 
 
 def _constant(node: Node) -> Value:

@@ -57,12 +57,14 @@ class TripCounter:
             return None
         if control.trip_count is not None:
             return TripCount(control.trip_count, exact=True)
+        counted = None if control.condition is None else self._counted(ref, node, control)
         if control.trip_slot is not None:
             limit = self._operand(ref.graph, node.id, control.trip_slot)
             count = None if limit is None else self._amount(limit)
             if count is not None and count != UNBOUNDED:
-                return TripCount(count, exact=self._always_goes_on(node, control))
-        return None if control.condition is None else self._counted(ref, node, control)
+                agreed = counted is not None and counted.exact and counted.count == count
+                return TripCount(count, exact=agreed or self._always_goes_on(node, control))
+        return counted
 
     # -- a loop that counts up to a limit
 
@@ -157,8 +159,8 @@ class TripCounter:
         node = self._node(value)
         if node.kind == "input" and value.graph == self._program.entry:
             type = node.outputs[0]
-            whole = isinstance(type, TensorType) and "int" not in type.dtype
-            return None if value.path or whole else f"the value of {self._name(value)}"
+            number = not isinstance(type, TensorType) or ("int" in type.dtype and type.elements == 1)
+            return f"the value of {self._name(value)}" if number and not value.path else None
         if node.canonical in ("Shape", "Size") or (node.kind == "op" and asks_type(node.op)):
             measured = self._operand(value.graph, node.id, 0)
             if measured is None:
@@ -168,6 +170,8 @@ class TripCounter:
                 return f"the number of elements of {name}"
             dim = self._index(value.graph, node)
             return f"dim {dim} of {name}" if dim is not None else None
+        if node.canonical == "Max":
+            return self._at_least_nothing(value.graph, node)
         if node.canonical in _PICKS:
             shape = self._operand(value.graph, node.id, 0)
             dim = self._index(value.graph, node)
@@ -178,6 +182,15 @@ class TripCounter:
             measured = self._operand(shape.graph, shape.id, 0) if source.canonical == "Shape" else None
             return None if measured is None else f"dim {dim} of {self._name(self._follow(measured))}"
         return None
+
+    def _at_least_nothing(self, graph: str, node: Node) -> str | None:
+        """``max(size, 0)`` is the size: none is negative."""
+        sides = [self._follow(side) for slot in (0, 1) if (side := self._operand(graph, node.id, slot)) is not None]
+        numbers = [self._integer(side) for side in sides]
+        if len(sides) != 2 or sum(number is None for number in numbers) != 1 or max(n for n in numbers if n is not None) > 0:
+            return None
+        size = self._size(sides[numbers.index(None)])
+        return size if size is not None and not size.startswith("the value") else None
 
     def _index(self, graph: str, node: Node) -> int | None:
         """Which element is picked: a constant operand's value, or a number among the attributes."""
