@@ -1,0 +1,68 @@
+"""``graphlab diff A B``: what changed between two models or graph files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from graphlab.errors import GraphlabError
+
+HELP = "show what changed between two models or graph files"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("a", metavar="A", help="a graph file, model.py or model.py:name")
+    parser.add_argument("b", metavar="B", help="the other")
+    parser.add_argument("--input", action="append", default=[], metavar="TYPE", help="an input of the models, 'f32[2,5,8]'; repeatable")
+    parser.add_argument("--select-a", metavar="NAME", help="which program of A, where it holds several")
+    parser.add_argument("--select-b", metavar="NAME", help="which program of B, where it holds several")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--stat", action="store_true", help="counts by region and kind instead of the changes")
+    shown.add_argument("--json", action="store_true", help="the whole diff as JSON")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="draw the changed regions")
+    parser.add_argument("--dot", metavar="FILE", type=Path, help="the drawing as Graphviz DOT")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the diff, write the drawings asked for. Returns 0 where the programs are the same, 1 where they differ.
+
+    Raises:
+        GraphlabError: a program cannot be had, or a file not be written.
+    """
+    from graphlab.cli.targets import open_target, python_file
+    from graphlab.diff import diff
+
+    a, b = (
+        open_target(spec, args.input if python_file(spec) else (), select=select)
+        for spec, select in ((args.a, args.select_a), (args.b, args.select_b))
+    )
+    if args.input and not (python_file(args.a) or python_file(args.b)):
+        raise GraphlabError("use --input", found="both sides are graph files, which have their own inputs", do="leave --input away")
+    found = diff(a, b)
+    if args.json:
+        print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        from graphlab.render.diff_text import print_diff
+
+        print_diff(found, Console(), stat=args.stat)
+    if args.dot or args.svg:
+        from graphlab.render.diff_dot import diff_dot
+        from graphlab.render.dot import render_svg
+
+        dot = diff_dot(found)
+        if args.dot:
+            _write(args.dot, dot.encode())
+        if args.svg:
+            _write(args.svg, render_svg(dot))
+    return 0 if found.equal else 1
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise GraphlabError(f"write {path}", found=error.strerror or str(error), do="choose a path that can be written") from error
