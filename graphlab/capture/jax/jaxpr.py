@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from graphlab.capture.jax.canonical import canonical
 from graphlab.capture.jax.frames import UserFrames
 from graphlab.capture.jax.params import attributes
 from graphlab.capture.jax.regions import Region, regions, variables
@@ -151,7 +152,7 @@ class _Body:
         data: dict[str, Any] = {
             "kind": "op",
             "op": f"jax.{name}",
-            "canonical": info.canonical,
+            "canonical": info.canonical or canonical(eqn),
             "outputs": tuple(value_type(var.aval) for var in eqn.outvars),
             "attrs": FrozenDict(attrs),
             "meta": FrozenDict(meta),

@@ -111,11 +111,10 @@ def _fitting(eqn: JaxprEqn, role: str, jaxpr: Jaxpr | ClosedJaxpr) -> Region:
 
 
 def _same(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
-    return len(ours) == len(theirs) and all(
-        getattr(a.aval, "shape", None) == getattr(b.aval, "shape", None)
-        and getattr(a.aval, "dtype", None) == getattr(b.aval, "dtype", None)
-        for a, b in zip(ours, theirs, strict=True)
-    )
+    def described(variables: Sequence[Any]) -> list[tuple[Any, Any]]:
+        return [(getattr(v.aval, "shape", None), getattr(v.aval, "dtype", None)) for v in variables]
+
+    return described(ours) == described(theirs)
 
 
 def _role(path: str) -> str:

@@ -6,9 +6,63 @@ Two tables: StableHLO and the MLIR dialects that travel with it (``stablehlo.``,
 
 from __future__ import annotations
 
-STABLEHLO_CANONICAL: dict[str, str] = {}
+STABLEHLO_CANONICAL: dict[str, str] = {
+    **{
+        f"{dialect}.{op}": operator
+        for dialect in ("stablehlo", "mhlo")
+        for op, operator in {
+            "abs": "Abs", "add": "Add", "batch_norm_inference": "BatchNormalization", "ceil": "Ceil", "concatenate": "Concat",
+            "constant": "Constant", "convert": "Cast", "cosine": "Cos", "divide": "Div", "dot": "MatMul", "dynamic_reshape": "Reshape",
+            "exponential": "Exp", "floor": "Floor", "if": "If", "log": "Log", "logistic": "Sigmoid", "maximum": "Max", "minimum": "Min",
+            "multiply": "Mul", "negate": "Neg", "power": "Pow", "reshape": "Reshape", "round_nearest_even": "Round", "select": "Where",
+            "sign": "Sign", "sine": "Sin", "slice": "Slice", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh",
+            "transpose": "Transpose",
+        }.items()
+    },
+    **{
+        f"chlo.{op}": operator
+        for op, operator in {
+            "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atan": "Atan", "atanh": "Atanh", "cosh": "Cosh",
+            "erf": "Erf", "sinh": "Sinh", "tan": "Tan", "top_k": "TopK",
+        }.items()
+    },
+}  # fmt: skip
+"""What a name alone tells; comparisons, logic, dots and convolutions take their attributes too (the reader does)."""
 
-STABLEHLO_EFFECTS: dict[str, tuple[str, ...]] = {}
+STABLEHLO_EFFECTS: dict[str, tuple[str, ...]] = {
+    f"{dialect}.{op}": effects
+    for dialect in ("stablehlo", "mhlo")
+    for effects, ops in {
+        ("random",): ("rng", "rng_bit_generator"),
+        ("io",): ("infeed", "outfeed"),
+        ("collective",): (
+            "send", "recv", "all_reduce", "all_gather", "all_to_all", "reduce_scatter", "collective_permute", "collective_broadcast",
+        ),
+        ("reads_state",): ("partition_id", "replica_id"),  # each device has its own: no constant of the program
+        ("opaque",): ("custom_call",),
+    }.items()
+    for op in ops
+}  # fmt: skip
+
+CUSTOM_CALL_EFFECTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "LayoutConstraint", "annotate_device_placement",
+                     "mhlo.topk", "mhlo.erf", "ApproxTopK", "TopK"), ()),
+    "shape_assertion": ("io",),
+    **dict.fromkeys(("xla_python_cpu_callback", "xla_python_gpu_callback", "xla_ffi_python_cpu_callback", "xla_ffi_python_gpu_callback"),
+                    ("host",)),
+}  # fmt: skip
+"""Custom call target → effects, where they are known; LAPACK's are added below. Any other target may do anything."""
+
+# jaxlib's linear algebra on the CPU: pure functions of their operands (jax/_src/lax/linalg.py).
+CUSTOM_CALL_EFFECTS.update(
+    {
+        f"lapack_{letter}{routine}{end}": ()
+        for letter in "sdcz"
+        for routine in ("getrf", "geqrf", "orgqr", "ungqr", "potrf", "gesdd", "gesvd", "syevd", "heevd", "geev", "gees", "gehrd", "trsm",
+                        "sytrd", "hetrd", "gtsv")
+        for end in ("", "_ffi")
+    }
+)  # fmt: skip
 
 HLO_CANONICAL: dict[str, str] = {
     f"hlo.{opcode}": operator
