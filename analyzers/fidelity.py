@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from graphlab.analyzers.control_flow import Construct
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import frozen
-from graphlab.ir.program import NodeRef, Program
+from graphlab.ir.program import Attempt, NodeRef, Program
 
 TRACER_WARNING = "tracer-warning"
 TRACE_CHECK = "trace-check"
@@ -68,7 +68,13 @@ class Result:
 def analyze(program: Program, options: Options = Options()) -> Result:
     """What the capture says about itself: methods that failed, a tracer's warnings, a re-run that disagreed."""
     source = program.source
-    findings = [
+    findings = [*failures(source.attempts), *(finding for note in source.notes if (finding := _noted(note, source.method)) is not None)]
+    return Result(tuple(findings))
+
+
+def failures(attempts: Iterable[Attempt]) -> tuple[Finding, ...]:
+    """GL101 for every method that could not capture the model."""
+    return tuple(
         Finding(
             "GL101",
             f"{attempt.method} cannot capture it: {attempt.error or 'no reason given'}",
@@ -76,11 +82,9 @@ def analyze(program: Program, options: Options = Options()) -> Result:
             do="change that line, or use a method that takes it",
             data=frozen(method=attempt.method, seconds=attempt.seconds),
         )
-        for attempt in source.attempts
+        for attempt in attempts
         if not attempt.ok
-    ]
-    findings += [finding for note in source.notes if (finding := _noted(note, source.method)) is not None]
-    return Result(tuple(findings))
+    )
 
 
 def _noted(note: Mapping[str, Any], method: str) -> Finding | None:

@@ -156,13 +156,17 @@ def _named(module: ModuleType, path: Path, name: str) -> Found:
         if not hasattr(value, part):
             offered = [key for key, other in vars(module).items() if not key.startswith("_") and _made_here(other, module)]
             raise GraphlabError(
-                f"find '{name}' in {path}", found=f"there is no '{part}'", do=f"choose from what it defines: {', '.join(offered) or 'nothing'}"
+                f"find '{name}' in {path}",
+                found=f"there is no '{part}'",
+                do=f"choose from what it defines: {', '.join(offered) or 'nothing'}",
             )
         value = getattr(value, part)
     if isinstance(value, type):
         if not _needs_no_arguments(value):
             raise GraphlabError(
-                f"make an instance of {name}", found="it needs arguments", do=f"add a line such as 'model = {name}(...)' to {path} and name that"
+                f"make an instance of {name}",
+                found="it needs arguments",
+                do=f"add a line such as 'model = {name}(...)' to {path} and name that",
             )
         value = _call(value, path, f"make an instance of {name}")
     return Found(name, value, _inputs(module, path, name.rsplit(".", maxsplit=1)[-1]))

@@ -1,0 +1,148 @@
+"""``graphlab inspect``: everything graphlab can say about one model or graph file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graphlab.capture.dispatch import load
+from graphlab.cli.targets import find_models, python_file
+from graphlab.errors import GraphlabError
+from graphlab.findings import Severity
+from graphlab.report import Report, compile_report, inspect_model, inspect_program
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="MODEL", help="model.py, model.py:name, or a graph file of any readable format")
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="TYPE",
+        help="type of an input of the model, by position ('f32[2,5,8]') or by name ('mask=bool[2,5]'); "
+        "a name as a dim makes it symbolic ('f32[batch,5,8]'); repeat it for each",
+    )
+    parser.add_argument("--method", help="method of capture (torch: export, jit.script, fx, jit.trace; jax: jaxpr, stablehlo, hlo)")
+    parser.add_argument("--every-method", action="store_true", help="try every method of capture, even where the best one works")
+    parser.add_argument("--select", metavar="NAME", help="which program of a file that holds several")
+    parser.add_argument("--no-compile", action="store_true", help="do not compile: say what was captured, and stop")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON (graphlab/render/report.schema.json)")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="draw what was captured")
+    parser.add_argument("--save", metavar="FILE", type=Path, help="save what was captured as a .graphlab file")
+    parser.add_argument(
+        "--fail-on", choices=[s.name.lower() for s in Severity], help="exit 1 where there is a finding at least this grave (default: never)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    reports = []
+    for report in _reports(args):
+        if not args.json:
+            _print_first(report, more=bool(reports))
+        with _busy("compiling") as announce:
+            done = report if args.no_compile else compile_report(report, announce=announce)
+        if not args.json:
+            _print_rest(done, compiled=not args.no_compile)
+        reports.append(done)
+    if args.json:
+        from graphlab.render.report_json import to_json
+
+        print(json.dumps(to_json(reports), indent=1))
+    _write(args, reports)
+    if any(report.program is None for report in reports):
+        return 2
+    if args.fail_on is None:
+        return 0
+    gate = Severity[args.fail_on.upper()]
+    return int(any(finding.severity >= gate for report in reports for finding in report.findings))
+
+
+def _reports(args: argparse.Namespace) -> Iterator[Report]:
+    if python_file(args.target) is None:
+        for option in ("input", "method", "every_method"):
+            if getattr(args, option):
+                raise GraphlabError(
+                    f"use --{option.replace('_', '-')} with {args.target}",
+                    found="a graph file is read as it is",
+                    do="leave that option away",
+                )
+        with _busy(f"reading {args.target}"):
+            report = inspect_program(load(args.target, select=args.select), name=args.target)
+        yield report
+        return
+    if args.select:
+        raise GraphlabError(
+            f"use --select with {args.target}", found="it is a Python file", do=f"name the model: {args.target}:{args.select}"
+        )
+    with _busy(f"running {args.target}"):
+        models = find_models(args.target, args.input)
+    _one_drawing(args, [model.name for model in models])
+    for model in models:
+        name = f"{args.target.rpartition(':')[0] or args.target}:{model.name}"
+        with _busy(f"capturing {model.name}"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what bears on the capture's truth is in the findings
+            report = inspect_model(model.model, model.inputs, name=name, method=args.method, every_method=args.every_method)
+        yield report
+
+
+def _one_drawing(args: argparse.Namespace, names: list[str]) -> None:
+    if len(names) > 1 and (args.svg or args.save):
+        listed = ", ".join(f"{args.target}:{name}" for name in names)
+        raise GraphlabError(f"write one file for {args.target}", found=f"it holds {len(names)} models", do=f"name one: {listed}")
+
+
+def _print_first(report: Report, *, more: bool) -> None:
+    from graphlab.render.report_text import console, print_capture
+
+    out = console()
+    if more:
+        out.print()
+    print_capture(out, report)
+    sys.stdout.flush()
+
+
+def _print_rest(report: Report, *, compiled: bool) -> None:
+    from graphlab.render.report_text import console, print_compiles, print_findings
+
+    out = console()
+    if compiled and report.program is not None:
+        print_compiles(out, report)
+    print_findings(out, report)
+
+
+def _write(args: argparse.Namespace, reports: list[Report]) -> None:
+    program = reports[0].program if reports else None
+    if program is None or not (args.svg or args.save):
+        return
+    if args.save:
+        from graphlab.ir.format import save
+
+        save(program, args.save)
+        print(f"saved {args.save}", file=sys.stderr)
+    if args.svg:
+        from graphlab.render.dot import render_svg, to_dot
+
+        try:
+            args.svg.parent.mkdir(parents=True, exist_ok=True)
+            args.svg.write_bytes(render_svg(to_dot(program)))
+        except OSError as error:
+            raise GraphlabError(f"write {args.svg}", found=error.strerror or str(error), do="choose a path that can be written") from error
+        print(f"drew {args.svg}", file=sys.stderr)
+
+
+@contextmanager
+def _busy(what: str) -> Iterator[Any]:
+    """A spinner on a terminal's stderr while something takes long; yields a function that renames it. Silent when piped."""
+    if not sys.stderr.isatty():
+        yield lambda detail: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status:
+        yield lambda detail: status.update(f"{what} with {detail}")

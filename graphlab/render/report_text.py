@@ -1,0 +1,274 @@
+"""The report of ``graphlab inspect`` for a terminal, or for a pipe: the same words, colours only on a terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from rich.console import Console
+from rich.text import Text
+
+from graphlab.analyzers.compile_results import Folding
+from graphlab.analyzers.control_flow import Construct
+from graphlab.analyzers.size import Module
+from graphlab.capture.dispatch import Tried
+from graphlab.compilers.results import Absent, Measured
+from graphlab.findings import Finding, Severity
+from graphlab.ir.frames import Frame
+from graphlab.ir.program import Program
+from graphlab.render.units import count, metric, size_of
+from graphlab.report import Outcome, Report
+
+_COLOUR = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+_HEAD = 13
+OPS_SHOWN = 8
+MODULES_SHOWN = 12
+CONSTRUCTS_SHOWN = 20
+FINDINGS_SHOWN = 30
+
+
+def console() -> Console:
+    """Standard output: no wrapping (lines are whole facts), no guessing of highlights."""
+    return Console(soft_wrap=True, highlight=False)
+
+
+def print_capture(out: Console, report: Report) -> None:
+    """What was captured and how, size, control flow, constant folding."""
+    out.print(Text(report.name, "bold"))
+    program = report.program
+    if program is not None:
+        _row(out, "captured", _captured(program))
+    for line in _tries(report.tries, program):
+        _row(out, "", line)
+    if program is None or report.analyses is None:
+        _row(out, "captured", Text("nothing: no method works on it", "bold red"))
+        return
+    _print_size(out, report)
+    _print_section(out, "control flow", _constructs(report.analyses.control_flow.constructs, program))
+    _print_section(out, "folding", _folding(report))
+
+
+def print_compiles(out: Console, report: Report) -> None:
+    """What each compiler made of it."""
+    if not report.outcomes:
+        _row(out, "compile", Text("no compiler here takes this capture", "dim"))
+    for outcome in report.outcomes:
+        _print_section(out, "compile", _outcome(outcome))
+
+
+def print_findings(out: Console, report: Report) -> None:
+    """All findings, the gravest first, equal ones at one line counted."""
+    found = report.findings
+    if not found:
+        _row(out, "findings", Text("none", "green"))
+        return
+    _row(out, "findings", Text(_totals(found)))
+    for finding in found[:FINDINGS_SHOWN]:
+        line = Text("  ")
+        line.append(f"{finding.code} ", _COLOUR[finding.severity])
+        line.append(_place(finding.where), "bold")
+        line.append(_near(finding.message))
+        out.print(line)
+        if finding.do:
+            out.print(Text(f"        {finding.do}", "dim"))
+    if len(found) > FINDINGS_SHOWN:
+        out.print(f"  ... and {len(found) - FINDINGS_SHOWN} more; --json has them all")
+    codes = sorted({finding.code for finding in found})
+    out.print(Text(f"  'graphlab explain {codes[0]}' says more of a code", "dim"))
+
+
+def _row(out: Console, head: str, body: Text | str) -> None:
+    line = Text(f"{head:<{_HEAD}} ", "bold" if head else "")
+    line.append_text(body if isinstance(body, Text) else Text(body))
+    out.print(line)
+
+
+def _print_section(out: Console, head: str, lines: Iterable[Text | str]) -> None:
+    for line in lines:
+        _row(out, head, line)
+        head = ""
+
+
+def _captured(program: Program) -> Text:
+    source = program.source
+    text = Text()
+    text.append(source.method if source.method != "read" else source.format, "bold green")
+    text.append(f"  {source.producer}" if source.producer else "")
+    graphs = len(program.graphs)
+    text.append(f"  {count(program.count(), 'node')} in {count(graphs, 'graph')}")
+    return text
+
+
+def _tries(tries: tuple[Tried, ...], chosen: Program | None) -> Iterator[Text]:
+    if len(tries) < 2 and chosen is not None:
+        return
+    for tried in tries:
+        text = Text(f"  {tried.attempt.method:<12}")
+        if tried.program is None:
+            text.append("fails   ", "red")
+            text.append(_place(tried.attempt.frame), "bold")
+            text.append(tried.attempt.error.splitlines()[0] if tried.attempt.error else "")
+        elif chosen is not None and tried.attempt.method == chosen.source.method:
+            text.append("works   ", "green")
+            text.append(f"{count(tried.program.count(), 'node')}; this report is on it")
+        else:
+            text.append("runs    ", "yellow")
+            text.append(
+                f"{count(tried.program.count(), 'node')}; see the findings for what it lost"
+                if tried.program.source.notes
+                else count(tried.program.count(), "node")
+            )
+        yield text
+
+
+def _print_size(out: Console, report: Report) -> None:
+    assert report.analyses is not None
+    size = report.analyses.size
+    for head, values in (("inputs", size.inputs), ("outputs", size.outputs)):
+        if values:
+            shown = "  ".join(f"{v.name}: {v.type}" for v in values[:6])
+            _row(out, head, shown + (f"  ... {len(values) - 6} more" if len(values) > 6 else ""))
+    text = f"{count(size.ops, 'op')}, depth {size.depth}"
+    if size.longest_path is not None:
+        text += f", longest path {size.longest_path}"
+    if size.parameters:
+        text += f"; {count(size.parameters, 'parameter tensor')}"
+        text += f", {size.parameter_elements:,} elements, {size_of(size.parameter_bytes)}" if size.parameter_elements else ""
+    if size.constants:
+        text += f"; {count(size.constants, 'constant')}, {size_of(size.constant_bytes)}"
+    _row(out, "size", text)
+    common = size.by_op.most_common(OPS_SHOWN)
+    rest = len(size.by_op) - len(common)
+    if common:
+        _row(out, "  by op", "  ".join(f"{op} {n}" for op, n in common) + (f"  ... {count(rest, 'other kind')}" if rest else ""))
+    modules = _interesting(size.modules)
+    for i, module in enumerate(modules[:MODULES_SHOWN]):
+        weight = f"  {module.elements:,} elements" if module.elements else ""
+        _row(out, "  by module" if i == 0 else "", f"{module.path:<40} {count(module.ops, 'op')}{weight}")
+    if len(modules) > MODULES_SHOWN:
+        _row(out, "", f"... {len(modules) - MODULES_SHOWN} more modules")
+
+
+def _interesting(root: Module) -> list[Module]:
+    """The first level that has several modules: a chain of wrappers says nothing, every leaf says too much."""
+    level = list(root.children)
+    while len(level) == 1 and level[0].children:
+        level = list(level[0].children)
+    return sorted(level, key=lambda m: -m.ops)
+
+
+def _constructs(constructs: tuple[Construct, ...], program: Program) -> Iterator[Text]:
+    if not constructs:
+        yield Text("none: the same operations at every run")
+        return
+    for construct in constructs[:CONSTRUCTS_SHOWN]:
+        depth = min((len(path) for path in construct.nesting), default=0)
+        text = Text("  " * depth)
+        text.append(f"{construct.form} ", "bold")
+        text.append(_place(construct.where) or _scope(program, construct), "bold")
+        if construct.form != "conditional" and construct.trip_count is not None:
+            text.append(f"trip count {construct.trip_count}; ")
+        text.append(_decided(construct, program))
+        text.append("; " + ", ".join(f"{r.role} {count(r.ops, 'op')}" for r in construct.regions), "dim")
+        if construct.ways > 1:
+            text.append(f"; reached {construct.ways} ways", "dim")
+        yield text
+    if len(constructs) > CONSTRUCTS_SHOWN:
+        yield Text(f"... {len(constructs) - CONSTRUCTS_SHOWN} more; --json has them all")
+
+
+def _scope(program: Program, construct: Construct) -> str:
+    scope = program.node(construct.node).scope
+    return f"in {scope}  " if scope else ""
+
+
+_DECIDED = {
+    "random": "decided by a random draw",
+    "outside": "decided outside the graph",
+    "input": "decided by the values of the inputs",
+    "state": "decided by the model's state",
+    "shape": "decided by the shapes of the inputs",
+    "constant": "decided by constants",
+    "unknown": "what decides it is not known",
+}
+
+
+def _decided(construct: Construct, program: Program) -> str:
+    causes = []
+    for cause in construct.causes[:3]:
+        node = program.node(cause.ref)
+        frame = program.frame(node)
+        causes.append(f"{cause.name or node.op}{f' at {_at(frame)}' if frame and node.kind == 'op' else ''}")
+    more = construct.cause_count - len(causes)
+    told = f": {', '.join(causes)}{f' and {more} more' if more else ''}" if causes else ""
+    return _DECIDED[construct.decided_by] + told
+
+
+def _folding(report: Report) -> Iterator[Text]:
+    assert report.analyses is not None
+    folding = report.analyses.folding
+    if not folding.foldable:
+        yield Text("nothing depends on constants alone")
+    else:
+        yield Text(f"{count(folding.ops, 'op')} in {count(len(folding.foldable), 'subgraph')} depend on constants alone")
+    for part in [p for p in folding.foldable if not p.small][:5]:
+        change = "" if part.before is None or part.after is None else f", {size_of(part.before)} of constants become {size_of(part.after)}"
+        yield Text(f"  {_place(part.where)}{count(part.ops, 'op')} ending in {part.nodes[-1].node}{change}")
+    for block in folding.blocked[:5]:
+        yield Text(f"  {_place(block.where)}{block.op} takes constants alone but cannot be folded: {', '.join(block.effects)}")
+
+
+def _outcome(outcome: Outcome) -> Iterator[Text]:
+    if outcome.compiled is None or outcome.results is None:
+        assert outcome.error is not None
+        text = Text(f"{outcome.compiler}: ")
+        text.append(outcome.error.found.splitlines()[0], "red")
+        yield text
+        return
+    results = outcome.results
+    text = Text(f"{results.compiler}", "bold green")
+    text.append(f" for {results.target}  {results.version}")
+    yield text
+    told: list[str] = []
+    for name, value in results.metrics:
+        if isinstance(value, Measured):
+            told.append(f"{name} {metric(value)}")
+    for i in range(0, len(told), 4):
+        yield Text("  " + "   ".join(told[i : i + 4]))
+    absent = [(name, value) for name, value in results.metrics if isinstance(value, Absent)]
+    for reason, names in groupby(sorted(absent, key=lambda pair: pair[1].reason), key=lambda pair: pair[1].reason):
+        yield Text(f"  not known: {', '.join(name for name, _ in names)} ({reason})", "dim")
+    for kind, group in groupby(sorted(results.fusions, key=lambda f: f.kind), key=lambda f: f.kind):
+        fusions = list(group)
+        yield Text(f"  {count(len(fusions), 'fusion')} of kind {kind}, {sum(len(f.ops) for f in fusions)} ops in them")
+    for folding in results.foldings:
+        yield Text("  " + _folded(folding))
+
+
+def _folded(folding: Folding) -> str:
+    gone = ", ".join(f"{op} {n}" for op, n in folding.removed[:6])
+    grown = "" if folding.constant_bytes is None else "; constants {} -> {}".format(*map(size_of, folding.constant_bytes))
+    return f"{folding.stage} removed {gone}{grown}"
+
+
+def _totals(findings: tuple[Finding, ...]) -> str:
+    parts = []
+    for severity in reversed(Severity):
+        number = sum(1 for f in findings if f.severity is severity)
+        if number:
+            parts.append(count(number, severity.name.lower()))
+    return ", ".join(parts)
+
+
+def _place(frame: Frame | None) -> str:
+    return f"{_at(frame)}  " if frame is not None else ""
+
+
+def _at(frame: Frame) -> str:
+    return _near(str(frame))
+
+
+def _near(text: str) -> str:
+    """Files below the working directory by their relative path, as the user would type it."""
+    return text.replace(os.getcwd() + os.sep, "")

@@ -1,0 +1,40 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from graphlab.compilers.results import Measured
+
+
+def count(number: int, noun: str) -> str:
+    """``1 op``, ``2,310 ops``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size_of(nbytes: float) -> str:
+    """Bytes in binary units: ``512 B``, ``1.5 KiB``, ``438 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if nbytes < 1024:
+            break
+        nbytes /= 1024
+    else:
+        unit = "TiB"
+    return f"{nbytes:.3g} {unit}" if nbytes < 1000 else f"{nbytes:.0f} {unit}"
+
+
+def metric(value: Measured) -> str:
+    """A measured number with its unit: ``3.2 MiB``, ``14 ms``, ``1,024``, ``2.1 Gflops``."""
+    if value.unit == "bytes":
+        return size_of(value.value)
+    if value.unit == "seconds":
+        return (
+            f"{value.value:.3g} s"
+            if value.value >= 1
+            else f"{value.value * 1e3:.3g} ms"
+            if value.value >= 1e-3
+            else f"{value.value * 1e6:.3g} us"
+        )
+    number = value.value
+    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if number >= scale:
+            return f"{number / scale:.3g} {prefix}{value.unit}"
+    return f"{number:,.0f} {value.unit}" if number == int(number) else f"{number:,.3g} {value.unit}"

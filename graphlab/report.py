@@ -1,0 +1,137 @@
+"""The report of ``graphlab inspect``, as data: capture, analyses, compile results and all findings in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from types import ModuleType
+from typing import Any
+
+from graphlab import registry
+from graphlab.analyzers import compile_results, constant_folding, control_flow, fidelity, size
+from graphlab.capture.dispatch import Tried, attempts
+from graphlab.capture.inputs import as_inputs
+from graphlab.compilers.results import Compiled
+from graphlab.errors import CompileError, MissingExtra
+from graphlab.findings import Finding
+from graphlab.ir.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one compiler made of the program: its result with what the analysis says of it, or its error."""
+
+    compiler: str
+    compiled: Compiled | None = None
+    results: compile_results.Result | None = None
+    error: CompileError | MissingExtra | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Analyses:
+    """What the analyzers say of one program."""
+
+    size: size.Result
+    control_flow: control_flow.Result
+    folding: constant_folding.Result
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that ``inspect`` has to say about one model or file.
+
+    Attributes:
+        name: what was inspected, as the user named it.
+        program: the capture that is reported on; ``None`` where no method of capture works.
+        tries: the methods of capture that were tried, in order; empty for a file.
+        analyses: ``None`` where there is no program.
+        captures: findings about the captures, the failed ones among them.
+        outcomes: one for each compiler that takes the program, once it was asked to.
+    """
+
+    name: str
+    program: Program | None
+    tries: tuple[Tried, ...] = ()
+    analyses: Analyses | None = None
+    captures: tuple[Finding, ...] = ()
+    outcomes: tuple[Outcome, ...] = field(default=())
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of captures, analyses and compiles, the gravest first."""
+        found = list(self.captures)
+        if self.analyses is not None:
+            found += self.analyses.control_flow.findings + self.analyses.folding.findings
+        for outcome in self.outcomes:
+            found += outcome.findings
+        return tuple(sorted(dict.fromkeys(found), key=lambda finding: -finding.severity))
+
+
+def inspect_model(model: Any, inputs: Any = None, *, name: str = "model", method: str | None = None, every_method: bool = False) -> Report:
+    """Capture a live model and analyze it. Compiles nothing: see :func:`compile_report`.
+
+    The framework's methods of capture are tried best first. Where the best one works, that is all;
+    where it fails, or with ``every_method``, all are, so that the report can say which of them work,
+    which fail on which line, and which lie.
+
+    Raises:
+        InputsNeeded: the inputs are not given and cannot be known.
+        CaptureError: nobody captures such an object.
+        MissingExtra: its framework cannot be imported.
+    """
+    tries: list[Tried] = []
+    for tried in attempts(model, as_inputs(inputs), methods=None if method is None else (method,)):
+        tries.append(tried)
+        if tried.program is not None and len(tries) == 1 and not every_method:
+            break
+    chosen = next((t.program for t in tries if t.program is not None), None)
+    if chosen is None:
+        return Report(name, None, tuple(tries), None, fidelity.failures(tuple(t.attempt for t in tries)))
+    chosen = chosen.replace_source(attempts=tuple(t.attempt for t in tries))
+    return Report(name, chosen, tuple(tries), _analyses(chosen), _captures(chosen, tries))
+
+
+def inspect_program(program: Program, *, name: str) -> Report:
+    """Analyze a program that was read from a file."""
+    return Report(name, program, (), _analyses(program), fidelity.analyze(program).findings)
+
+
+def compile_report(report: Report, *, announce: Callable[[str], None] = lambda compiler: None, **options: Any) -> Report:
+    """The report with an outcome for every compiler that takes its program. A refusal or a crash is an outcome too."""
+    if report.program is None:
+        return report
+    outcomes = []
+    for name in registry.table("compilers"):
+        module = registry.get("compilers", name)
+        if not module.takes(report.program):
+            continue
+        announce(name)
+        outcomes.append(_outcome(name, module, report.program, options))
+    return replace(report, outcomes=tuple(outcomes))
+
+
+def _outcome(name: str, module: ModuleType, program: Program, options: dict[str, Any]) -> Outcome:
+    known = {key: value for key, value in options.items() if key in {f.name for f in fields(module.Options)}}
+    try:
+        compiled = module.compile(program, target=module.targets()[0], options=module.Options(**known))
+    except CompileError as error:
+        return Outcome(name, error=error, findings=(compile_results.failure(program, error, compiler=name),))
+    except MissingExtra as error:
+        return Outcome(name, error=error)
+    results = compile_results.analyze(compiled)
+    return Outcome(name, compiled, results, findings=results.findings)
+
+
+def _analyses(program: Program) -> Analyses:
+    return Analyses(size.analyze(program), control_flow.analyze(program), constant_folding.analyze(program))
+
+
+def _captures(chosen: Program, tries: list[Tried]) -> tuple[Finding, ...]:
+    """What the methods say of themselves and, of the others that worked, what they lost against the chosen one."""
+    found = list(fidelity.analyze(chosen).findings)
+    for tried in tries:
+        if tried.program is not None and tried.attempt.method != chosen.source.method:
+            found += fidelity.analyze(tried.program).findings
+            found += fidelity.compare(tried.program, chosen).findings
+    return tuple(found)
