@@ -16,7 +16,7 @@ from graphlab.ir.program import Attempt, NodeRef, Program
 
 TRACER_WARNING = "tracer-warning"
 TRACE_CHECK = "trace-check"
-"""Kinds of ``Source.notes``: what a tracer warned of; a re-run of the trace that gave other results."""
+"""Kinds of ``Source.notes``: what a tracer warned of; a check by the framework that the trace did not pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Lost:
     Attributes:
         construct: as it stands in the reference.
         kept: roles of the regions whose operations the trace holds, without the construct.
-        times: how often the trace holds them; for a loop, the number of iterations that it unrolled.
+        times: how often the trace holds them: of a loop, the iterations that left operations in it.
         random: whether a random draw decides it, so that the trace holds one draw for ever.
     """
 
@@ -66,7 +66,7 @@ class Result:
 
 
 def analyze(program: Program, options: Options = Options()) -> Result:
-    """What the capture says about itself: methods that failed, a tracer's warnings, a re-run that disagreed."""
+    """What the capture says about itself: methods that failed, a tracer's warnings, a check not passed."""
     source = program.source
     findings = [*failures(source.attempts), *(finding for note in source.notes if (finding := _noted(note, source.method)) is not None)]
     return Result(tuple(findings))
@@ -96,7 +96,7 @@ def _noted(note: Mapping[str, Any], method: str) -> Finding | None:
         return Finding("GL104", f"{method} warned: {text}", where=where, do=do)
     if kind == TRACE_CHECK:
         do = "capture it by a method that keeps control flow and draws at run time"
-        return Finding("GL105", f"run again, what {method} captured gives other results: {text}", where=where, do=do)
+        return Finding("GL105", f"the framework's own check of the {method} capture failed: {text}", where=where, do=do)
     return None
 
 
@@ -170,8 +170,8 @@ def _told(reference: Program, lost: Lost) -> Iterator[Finding]:
     if construct.form == "conditional":
         yield Finding("GL103", f"branch at {construct.where} is gone from the trace: {_side(lost)}", nodes, construct.where, do, data)
     else:
-        unrolled = f"unrolled {lost.times} time{'s' if lost.times != 1 else ''}" if lost.times else "it ran no iteration"
-        message = f"loop at {construct.where} is gone from the trace: {unrolled}, as often as the example made it run"
+        held = f"its body stands in it {lost.times} time{'s' if lost.times != 1 else ''}" if lost.times else "its body left nothing in it"
+        message = f"loop at {construct.where} is gone from the trace: {held}, as the example made it run"
         yield Finding("GL103", message, nodes, construct.where, do, data)
     if lost.random:
         draws = [reference.node(cause.ref) for cause in construct.causes if cause.kind == "random"]
