@@ -1,4 +1,4 @@
-"""TensorFlow: ``tf.function``, ``ConcreteFunction``, ``FuncGraph`` and Keras models, captured as what TensorFlow traced.
+"""TensorFlow: ``tf.function``, ``ConcreteFunction``, ``FuncGraph`` and Keras models, as TensorFlow traces them.
 
 This module imports no framework; what it needs of TensorFlow is loaded once a target is TensorFlow's.
 """
@@ -18,8 +18,8 @@ _KERAS = ("keras", "tf_keras")
 
 
 def matches(target: object) -> bool:
-    """Whether it is a TensorFlow function or graph, or a Keras layer or model of whatever backend."""
-    return _is_function(target) or _is_keras(target)
+    """Whether it is a TensorFlow function or graph, a tf.Module called by one, or a Keras layer of whatever backend."""
+    return _is_function(target) or _is_keras(target) or _is_module(target)
 
 
 def methods_for(model: object) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def capture(model: Any, inputs: Inputs | None, *, method: str) -> Program:
         raise missing_extra("capture a TensorFlow model", "tensorflow", "tensorflow") from error
     from graphlab.capture.tensorflow import function
 
-    return function.capture(model, inputs, keras=_is_keras(model))
+    return function.capture(model.__call__ if _is_module(model) else model, inputs, keras=_is_keras(model))
 
 
 def _is_function(target: object) -> bool:
@@ -53,6 +53,12 @@ def _is_function(target: object) -> bool:
 def _is_keras(target: object) -> bool:
     """A layer, which models are too; a loss or an optimizer is none."""
     return any(base.__module__.partition(".")[0] in _KERAS and base.__name__ == "Layer" for base in type(target).__mro__)
+
+
+def _is_module(target: object) -> bool:
+    """A ``tf.Module`` whose ``__call__`` is a ``tf.function``."""
+    module = any((base.__module__, base.__name__) == ("tensorflow.python.module.module", "Module") for base in type(target).__mro__)
+    return module and _is_function(vars(type(target)).get("__call__"))
 
 
 def _require_tensorflow_backend(model: Any) -> None:

@@ -26,34 +26,34 @@ _CONDITIONALS = ("If", "StatelessIf", "_If", "Case", "StatelessCase")
 _CAPTURED = ("other_arguments", "captured_tensors", "captured_inputs")
 
 
-def function_attrs(attr: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def function_attrs(spec: OpSpec, attr: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Attributes of a node that name functions: attribute → function names. An empty name is no function."""
     found: dict[str, tuple[str, ...]] = {}
-    for key, value in attr.items():
-        which = value.WhichOneof("value")
-        if which == "func" and value.func.name:
-            found[key] = (value.func.name,)
-        elif which == "list" and value.list.func:
+    for key in spec.functions:
+        value = attr[key]
+        if value.WhichOneof("value") == "list":
             found[key] = tuple(f.name for f in value.list.func)
+        elif value.func.name:
+            found[key] = (value.func.name,)
     return found
 
 
 def calls(
-    node: Any, spec: OpSpec, named: Mapping[str, tuple[str, ...]], functions: Mapping[str, Any], operands: int, outputs: int
+    node: Any, spec: OpSpec, named: Mapping[str, tuple[str, ...]], functions: Mapping[str, Any], *, outputs: int
 ) -> FrozenDict[str, Call]:
     """Role → Call of a node.
 
     Args:
         named: the node's function attributes, see :func:`function_attrs`.
         functions: the library: name → FunctionDef.
-        operands: number of the node's data operands.
-        outputs: number of its output ports.
+        outputs: number of the node's output ports.
     """
     if node.op in functions:  # a call by the function's own name, as older graphs have it
         signature = functions[node.op].signature
         return FrozenDict({"call": Call(node.op, _run(0, len(signature.input_arg)), _run(0, len(signature.output_arg)))})
     if not named:
         return EMPTY
+    operands = sum(1 for text in node.input if text[0] != "^")
     roles, skip = _FORMS.get(node.op, ({}, 0))
     found: dict[str, Call] = {}
     for key, names in named.items():

@@ -48,30 +48,17 @@ class Locator:
     def __init__(self, table: FrameTable, folders: tuple[str, ...]) -> None:
         self._table = table
         self._folders = folders
-        self._verdicts: dict[str, str] = {}
-        self._known: dict[tuple[tuple[str, int, str], ...], int | None] = {}
+        self._known: dict[Any, int | None] = {None: None}  # by trace: a model has few that differ
 
     def locations(self, graph: Any) -> dict[str, int]:
         """Operation name → ``loc``, for those that have a user frame."""
         found: dict[str, int] = {}
         for operation in graph.get_operations():
-            loc = self._loc(private.user_frames(operation))
+            trace = private.user_trace(operation)
+            if trace is not None and trace not in self._known:
+                stack = [(frame.filename, frame.lineno, frame.name) for frame in reversed(list(trace))]
+                self._known[trace] = self._table.add_stack(user_frames(stack, self._folders))
+            loc = self._known[trace]
             if loc is not None:
                 found[operation.name] = loc
         return found
-
-    def _loc(self, frames: list[Any]) -> int | None:
-        kept = []
-        for frame in reversed(frames):
-            file = frame.filename
-            whose = self._verdicts.get(file)
-            if whose is None:
-                whose = self._verdicts[file] = verdict(file, self._folders)
-            if whose == "ours":
-                break
-            if whose == "user":
-                kept.append((file, frame.lineno, frame.name))
-        key = tuple(kept)
-        if key not in self._known:
-            self._known[key] = self._table.add_stack([Frame(file, line, function=name) for file, line, name in kept])
-        return self._known[key]

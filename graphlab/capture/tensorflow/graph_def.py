@@ -138,7 +138,7 @@ class _Reader:
         spec = self._specs[op]
         attr = node.attr
         data: dict[str, Any] = {"kind": "op", "op": "tf." + op}
-        named = node_calls.function_attrs(attr)
+        named = node_calls.function_attrs(spec, attr) if spec.functions else {}
         attrs: dict[str, Any] = {}
         meta: dict[str, Any] = {}
         shapes: Sequence[Any] = ()
@@ -170,8 +170,7 @@ class _Reader:
         if canonical is not None:
             data["canonical"] = canonical
         if named or op in self._functions:
-            operands = sum(1 for text in node.input if text[0] != "^")
-            found = node_calls.calls(node, spec, named, self._functions, operands, len(outputs))
+            found = node_calls.calls(node, spec, named, self._functions, outputs=len(outputs))
             if found:
                 data["calls"] = found
                 control = node_calls.control(op)

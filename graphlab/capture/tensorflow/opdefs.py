@@ -28,11 +28,14 @@ class OpSpec:
     inputs: tuple[str, ...]
     outputs: tuple[OutputArg, ...]
     stateful: bool
+    functions: tuple[str, ...]
+    """Attributes that name functions."""
 
     @classmethod
     def of(cls, op_def: Any) -> OpSpec:
         outputs = tuple(OutputArg(a.name, a.type, a.type_attr, a.number_attr, a.type_list_attr) for a in op_def.output_arg)
-        return cls(op_def.name, tuple(a.name for a in op_def.input_arg), outputs, op_def.is_stateful)
+        functions = tuple(a.name for a in op_def.attr if a.type in ("func", "list(func)"))
+        return cls(op_def.name, tuple(a.name for a in op_def.input_arg), outputs, op_def.is_stateful, functions)
 
     def output_dtypes(self, attr: Mapping[str, Any]) -> list[int]:
         """DataType numbers of the node's output ports, in order."""

@@ -3,7 +3,7 @@
 ``op_def``  tensorflow.python.framework.op_def_registry.get: arguments, attributes and statefulness of an op
 ``function_graph``  Graph._get_function(name).graph: the traced graph of a library function, for its source lines
 ``captures``  FuncGraph.captures: pairs of (outer tensor, placeholder within)
-``user_frames``  StackTrace.get_user_frames() on Operation.traceback: frames outside tensorflow/python
+``user_trace``  StackTrace.get_user_frames() on Operation.traceback: frames outside tensorflow/python
 ``translated_stack``  ag_error_metadata.translated_stack on an exception: the user's lines for AutoGraph's code
 """
 
@@ -19,7 +19,7 @@ def op_def(name: str) -> Any | None:
     try:
         from tensorflow.python.framework import op_def_registry
     except ImportError as error:
-        raise _gone("tensorflow.python.framework.op_def_registry") from error
+        raise gone("tensorflow.python.framework.op_def_registry") from error
     return op_def_registry.get(name)
 
 
@@ -28,7 +28,7 @@ def function_graph(graph: Any, name: str) -> Any | None:
     try:
         function = graph._get_function(name)
     except AttributeError as error:
-        raise _gone("Graph._get_function") from error
+        raise gone("Graph._get_function") from error
     found = getattr(function, "graph", None)
     return found if hasattr(found, "get_operations") else None
 
@@ -42,21 +42,22 @@ def captures(graph: Any) -> list[tuple[Any, Any]]:
         deferred = [(None, inner) for inner in graph.deferred_internal_captures]
         return [*graph.captures, *deferred]
     except AttributeError as error:
-        raise _gone("FuncGraph.captures") from error
+        raise gone("FuncGraph.captures") from error
 
 
-def user_frames(operation: Any) -> list[Any]:
-    """An operation's frames (filename, lineno, name) outside TensorFlow's Python, outermost first.
+def user_trace(operation: Any) -> Any | None:
+    """An operation's frames outside TensorFlow's Python, outermost first; ``None`` where it has none.
 
+    A sequence of frames with ``filename``, ``lineno`` and ``name``, hashable and equal by content.
     AutoGraph's generated code is mapped back to the user's lines by TensorFlow itself.
     """
     trace = operation.traceback
     if trace is None:
-        return []
+        return None
     try:
-        return list(trace.get_user_frames())
+        return trace.get_user_frames()
     except AttributeError as error:
-        raise _gone("StackTrace.get_user_frames") from error
+        raise gone("StackTrace.get_user_frames") from error
 
 
 def translated_stack(error: BaseException) -> list[tuple[str, int, str]]:
@@ -70,10 +71,10 @@ def translated_stack(error: BaseException) -> list[tuple[str, int, str]]:
     try:
         return [(frame.filename, frame.lineno, frame.function_name or "<lambda>") for frame in metadata.translated_stack]
     except AttributeError as gone:
-        raise _gone("ag_error_metadata.translated_stack") from gone
+        raise gone("ag_error_metadata.translated_stack") from gone
 
 
-def _gone(what: str) -> GraphlabError:
+def gone(what: str) -> GraphlabError:
     import tensorflow as tf
 
     return GraphlabError(

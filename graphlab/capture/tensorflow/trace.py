@@ -40,27 +40,30 @@ def _function(function: Any, inputs: Inputs | None) -> Any:
     parameters = _parameters(function)
     if inputs is None and function.input_signature is None and any(p.default is p.empty for p in parameters):
         names = [p.name for p in parameters if p.default is p.empty]
+        specs = ", ".join("tf.TensorSpec([None, 8], tf.float32)" for _ in names)
         raise InputsNeeded(
             f"capture the tf.function '{name}'",
             found=f"it has no input_signature, and no example is given for {_list(names)}",
-            do=_advice(name, names),
+            do=f"{_examples(name, names)}; or decorate with @tf.function(input_signature=[{specs}])",
         )
     given = (inputs or Inputs()).map(_spec)
     return _traced(f"trace the tf.function '{name}'", lambda: function.get_concrete_function(*given.args, **given.kwargs))
 
 
 def _keras(model: Any, inputs: Inputs | None) -> Any:
-    kind = type(model).__name__
-    asked = f"trace the Keras {kind} '{model.name}'"
+    asked = f"trace the Keras {type(model).__name__} '{model.name}'"
+    parameters = _callers(list(inspect.signature(model.call).parameters.values()))
     if inputs is None:
         known = _known_inputs(model)
         if known is None:
-            names = [p.name for p in _call_parameters(model) if p.default is p.empty]
-            raise InputsNeeded(
-                asked, found=f"it was built without known inputs, and no example is given for {_list(names)}", do=_advice(model.name, names)
-            )
-        inputs = Inputs((known,))
-    given = inputs.map(_spec)
+            names = [p.name for p in parameters if p.default is p.empty]
+            do = f"{_examples(model.name, names)}; or build it on keras.Input tensors, which know their shapes"
+            raise InputsNeeded(asked, found=f"it was built without known inputs, and no example is given for {_list(names)}", do=do)
+        given = Inputs((known,))
+    else:
+        made = inputs.map(_spec)
+        named = [_named(value, p.name) for value, p in zip(made.args, parameters, strict=False)]
+        given = Inputs((*named, *made.args[len(named) :]), made.kwargs)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return model(*args, **kwargs)
@@ -75,7 +78,8 @@ def _known_inputs(model: Any) -> Any | None:
     if not tensors:
         return None
     specs = [tf.TensorSpec(t.shape, t.dtype, name=t.name.replace(":", "_")) for t in tensors]
-    return specs[0] if len(specs) == 1 and not isinstance(model.input, (dict, list, tuple)) else _like(model.input, iter(specs))
+    structure = getattr(model, "input", None)  # a sequential model that was never called has none, and takes one tensor
+    return specs[0] if structure is None else _like(structure, iter(specs))
 
 
 def _like(structure: Any, specs: Any) -> Any:
@@ -91,7 +95,7 @@ def _like(structure: Any, specs: Any) -> Any:
 def _traced(asked: str, trace: Callable[[], Any]) -> Any:
     try:
         return trace()
-    except Exception as error:  # noqa: BLE001 (the user's own code runs here, and may raise anything)
+    except Exception as error:  # the user's own code runs here, and may raise anything
         raise CaptureError(asked, found=_sentence(error), do=_remedy(error), frame=_user_frame(error)) from error
 
 
@@ -124,12 +128,7 @@ def _remedy(error: BaseException) -> str:
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
     """Parameters the caller must or may give; none of a bound method's own ``self``."""
-    parameters = list(inspect.signature(function.python_function).parameters.values())
-    return _callers(parameters)
-
-
-def _call_parameters(model: Any) -> list[inspect.Parameter]:
-    return _callers(list(inspect.signature(model.call).parameters.values()))
+    return _callers(list(inspect.signature(function.python_function).parameters.values()))
 
 
 def _callers(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -147,10 +146,11 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "its inputs"
 
 
-def _advice(name: str, names: Sequence[str]) -> str:
+def _named(value: Any, name: str) -> Any:
+    """The value, as a spec that carries the parameter's name: Keras' own call gives TensorFlow none."""
+    return tf.TensorSpec(value.shape, value.dtype, name=name) if isinstance(value, tf.TensorSpec) and value.name is None else value
+
+
+def _examples(name: str, names: Sequence[str]) -> str:
     flags = " ".join(f"--input '{n}=f32[batch,8]'" for n in names) or "--input 'f32[batch,8]'"
-    specs = ", ".join("tf.TensorSpec([None, 8], tf.float32)" for _ in names)
-    return (
-        f"give inputs of the true types and shapes: {flags}; or define {name}_inputs = (...) in the file; "
-        f"or decorate with @tf.function(input_signature=[{specs}])"
-    )
+    return f"give inputs of the true types and shapes: {flags}; or define {name}_inputs = (...) in the file"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from graphlab.ir.frozen import EMPTY
 from graphlab.ir.graph import Call, Control, Graph, Use
@@ -66,41 +67,40 @@ def _bounds(resolver: _Resolver, name: str, id: str, cond: Call, body: Call) -> 
         if data.get("op") == "tf.LogicalAnd":
             waiting += graph.operands(src.src)
             continue
-        yield _bound(resolver, name, id, graph, src, body)
+        yield _bound(resolver, resolver.feeding(name, id), src, cond, body)
 
 
-def _bound(resolver: _Resolver, name: str, id: str, cond: Graph, condition: Use, body: Call) -> _Bound:
+def _bound(resolver: _Resolver, outer: Mapping[int, int | None], condition: Use, cond_call: Call, body: Call) -> _Bound:
+    """One comparison of a loop's condition. ``outer``: operand slot of the loop → its integer, where it can be told."""
     unknown = _Bound(None, None)
+    cond = resolver.graphs[cond_call.graph]
     compare = _COMPARE.get(cond.nodes[condition.src].get("op", ""))
     if compare is None:
         return unknown
     operands = cond.operands(condition.src)
     counter, limit = operands if compare[0] else reversed(operands)
-    counter_use, counter_data = resolver.through(cond, counter)
+    counter_data = resolver.through(cond, counter)[1]
     limit_use, limit_data = resolver.through(cond, limit)
-    k = counter_data.get("index")
-    if counter_data["kind"] != "input" or k is None or not _integer(counter_data):
+    if counter_data["kind"] != "input" or not _integer(counter_data):
         return unknown
-    step = resolver.step(body, k)
-    outer = {use.dst_port: use for use in resolver.graphs[name].operands(id)}
-    start = resolver.value(name, outer[k]) if k in outer else None
+    k: int = counter_data["index"]
+    step, start = resolver.step(body, k), outer.get(k)
     if step is None or step <= 0 or start is None:
         return unknown
-    j = limit_data.get("index") if limit_data["kind"] == "input" else None
-    bound: int | None
-    if j is not None:
+    slot: int | None = None
+    if limit_data["kind"] == "input":
+        j: int = limit_data["index"]
         if not resolver.invariant(body, j):
             return unknown
-        bound = resolver.value(name, outer[j])
+        bound = outer.get(j)
+        slot = j if (start, step, compare[1]) == (0, 1, 0) else None
     else:
         bound = resolver.value(cond.name, limit_use)
-    slot = j if (start, step, compare[1]) == (0, 1, 0) else None
     return _Bound(None if bound is None else max(0, -((start - bound - compare[1]) // step)), slot)
 
 
-def _integer(data: Mapping[str, object]) -> bool:
-    outputs = data.get("outputs", ())
-    kind = outputs[0] if isinstance(outputs, tuple) and outputs else None
+def _integer(data: Mapping[str, Any]) -> bool:
+    kind = next(iter(data.get("outputs", ())), None)
     return isinstance(kind, TensorType) and kind.dtype.startswith(("int", "uint")) and kind.elements in (1, None)
 
 
@@ -115,7 +115,7 @@ class _Resolver:
                 for role, call in data.get("calls", EMPTY).items():
                     self._sites.setdefault(call.graph, []).append(_Site(name, id, role, call))
 
-    def through(self, graph: Graph, use: Use) -> tuple[Use, dict[str, object]]:
+    def through(self, graph: Graph, use: Use) -> tuple[Use, dict[str, Any]]:
         """Where a value comes from, identities skipped: the use that leaves its origin, and the origin's data."""
         data = graph.nodes[use.src]
         for _ in range(_DEPTH):
@@ -124,6 +124,10 @@ class _Resolver:
             use = graph.operands(use.src)[0]
             data = graph.nodes[use.src]
         return use, data
+
+    def feeding(self, name: str, id: str) -> dict[int, int | None]:
+        """Operand slot → the integer a node is given there, ``None`` where it cannot be told."""
+        return {use.dst_port: self.value(name, use) for use in self.graphs[name].operands(id)}
 
     def invariant(self, body: Call, k: int) -> bool:
         """Whether a loop's body hands its input ``k`` on unchanged."""

@@ -93,8 +93,11 @@ def tensor_bytes(proto: Any) -> bytes:
         if len(content) != count * dtype.itemsize:
             raise _misfit(kind, f"{len(content):,} bytes for {count:,} elements")
         return content
-    field = "float8_val" if kind.dtype.startswith("float8") else _FIELDS.get(kind.dtype, "int_val")
-    given = proto.float8_val if field == "float8_val" else list(getattr(proto, field))
+    if kind.dtype.startswith("float8"):
+        given, field = list(proto.float8_val), "float8_val"  # one byte an element
+    else:
+        field = _FIELDS.get(kind.dtype, "int_val")
+        given = list(getattr(proto, field))
     if field in ("scomplex_val", "dcomplex_val"):
         given = [complex(re, im) for re, im in zip(given[::2], given[1::2], strict=True)]
     if len(given) > count:
@@ -102,7 +105,7 @@ def tensor_bytes(proto: Any) -> bytes:
     if field == "half_val":  # the bits, one int an element
         array = np.array(given, np.uint16).view(dtype)
     elif field == "float8_val":
-        array = np.frombuffer(given, np.uint8).view(dtype)
+        array = np.array(given, np.uint8).view(dtype)
     else:
         array = np.array(given).astype(dtype)
     if len(array) < count:
