@@ -194,15 +194,16 @@ class Dataflow:
     def _summarise(self, group: list[str]) -> None:
         recursive = len(group) > 1 or group[0] in self._callers[group[0]]
         self._cells.update({name: {} for name in group})
+        wirings = {name: _wiring(self.program.graphs[name]) for name in group}
         changed = True
         while changed:
             self.cycles = {name: cycles for name, cycles in self.cycles.items() if name not in group}
             before = [list(self._summaries[name].results) for name in group]
             for name in group:
-                self._pass_over(name)
+                self._pass_over(name, wirings[name])
             changed = recursive and before != [self._summaries[name].results for name in group]
 
-    def _pass_over(self, name: str) -> None:
+    def _pass_over(self, name: str, wiring: _Wiring) -> None:
         graph = self.program.graphs[name]
         cells = self._cells[name]
         summary = self._summaries[name]
@@ -216,7 +217,7 @@ class Dataflow:
             while again:
                 again = False
                 for id in component:
-                    new = self._evaluate(name, graph, id, offsets)
+                    new = self._evaluate(name, id, wiring, offsets)
                     again = again or (cyclic and cells.get(id) != new)
                     cells[id] = new
         for use in graph.operands(graph.output):
@@ -227,12 +228,18 @@ class Dataflow:
         return start, start + self._layouts.of(types[port])[-1]
 
     def _port(self, graph: str, id: str, port: int) -> tuple[Cell, ...]:
-        cells = self._cells[graph].get(id)
-        start, stop = self._span(self.program.graphs[graph].nodes[id].get("outputs", ()), port)
+        return self._cells_of(self._cells[graph], self.program.graphs[graph].nodes[id], id, port)
+
+    def _cells_of(self, known: Mapping[str, tuple[Cell, ...]], data: Mapping[str, Any], id: str, port: int) -> tuple[Cell, ...]:
+        cells = known.get(id)
+        types = data.get("outputs", ())
+        if cells is not None and len(types) == 1:  # nearly all values
+            return cells
+        start, stop = self._span(types, port)
         return (BOTTOM,) * (stop - start) if cells is None else cells[start:stop]
 
-    def _evaluate(self, name: str, graph: Graph, id: str, offsets: Mapping[str, int]) -> tuple[Cell, ...]:
-        data = graph.nodes[id]
+    def _evaluate(self, name: str, id: str, wiring: _Wiring, offsets: Mapping[str, int]) -> tuple[Cell, ...]:
+        data = wiring.nodes[id]
         types: tuple[ValueType, ...] = data.get("outputs", ())
         kind = data["kind"]
         if kind == "input":
@@ -243,21 +250,21 @@ class Dataflow:
         elif kind == "parameter":
             cells = ((PARAMETER, 0, 0, 0, -1),) * self._layouts.width(types)
         else:
-            cells = self._operation(name, graph, id, data)
-        for port in self._written.get(name, {}).get(id, ()):
+            cells = self._operation(name, id, data, wiring)
+        for port in self._written.get(name, EMPTY).get(id, ()):
             start, stop = self._span(types, port)
             bit = self._source_bit[name, id]
             cells = (*cells[:start], *(join(c, (bit, 0, bit, 0, -1)) for c in cells[start:stop]), *cells[stop:])
         return cells
 
-    def _operation(self, name: str, graph: Graph, id: str, data: Mapping[str, Any]) -> tuple[Cell, ...]:
+    def _operation(self, name: str, id: str, data: Mapping[str, Any], wiring: _Wiring) -> tuple[Cell, ...]:
+        known = self._cells[name]
         slots: dict[int, tuple[Cell, ...]] = {}
         slot_types: dict[int, ValueType] = {}
-        for src, keyed in graph.pred[id].items():
-            for edge in keyed.values():
-                if edge["kind"] == "data":
-                    slots[edge["dst_port"]] = self._port(name, src, edge["src_port"])
-                    slot_types[edge["dst_port"]] = graph.nodes[src]["outputs"][edge["src_port"]]
+        for slot, src, port in wiring.operands.get(id, ()):
+            source = wiring.nodes[src]
+            slots[slot] = self._cells_of(known, source, src, port)
+            slot_types[slot] = source["outputs"][port]
         op = Operation(name, id, data, slots, slot_types)
         control: Control | None = data.get("control")
         if data.get("calls"):
@@ -330,6 +337,22 @@ class Dataflow:
         if lifted is None:
             lifted = self._resolved[graph, l] = lift(l, self._context[graph])
         return g | lifted
+
+
+@dataclass(frozen=True, slots=True)
+class _Wiring:
+    """A graph's nodes and operands in plain dictionaries: networkx's views cost more than the analysis itself."""
+
+    nodes: Mapping[str, Mapping[str, Any]]
+    operands: Mapping[str, list[tuple[int, str, int]]]
+
+
+def _wiring(graph: Graph) -> _Wiring:
+    operands: dict[str, list[tuple[int, str, int]]] = {}
+    for src, dst, edge in graph.edges(data=True):
+        if edge["kind"] == "data":
+            operands.setdefault(dst, []).append((edge["dst_port"], src, edge["src_port"]))
+    return _Wiring(dict(graph.nodes(data=True)), operands)
 
 
 def _order(graph: Graph) -> list[list[str]]:

@@ -55,12 +55,12 @@ def moved(op: Operation, layouts: Layouts) -> tuple[Cell, ...] | None:
     """The cells of an operation that only packs, unpacks or forwards values; ``None`` for any other."""
     if op.data.get("effects") or not op.types or not op.slots:
         return None
-    width = layouts.width(op.types)
     if packs(op.data):
         together = tuple(cell for slot in sorted(op.slots) for cell in op.slots[slot])
-        return together if len(together) == width else None
-    if 0 not in op.slots:
+        return together if len(together) == layouts.width(op.types) else None
+    if 0 not in op.slots or not (isinstance(op.slot_types[0], TupleType) or op.data.get("canonical") == "Identity"):
         return None
+    width = layouts.width(op.types)
     if op.data.get("canonical") == "Identity" and len(op.slots[0]) == width:
         return op.slots[0]
     element = picked(op.data, op.slot_types, 0)
@@ -90,7 +90,10 @@ def computed(op: Operation) -> tuple[Cell, ...]:
             if sizes:
                 sg, sl = sg | cell[0], sl | cell[1]
     moving, still = (vg, vl, sg, sl, -1), (vg, vl, 0, 0, -1)
-    return tuple(still if static(leaf) else moving for type in op.types for leaf in flat(type))
+    types = op.types
+    if len(types) == 1 and not isinstance(types[0], TupleType):  # nearly all operations
+        return (still if static(types[0]) else moving,)
+    return tuple(still if static(leaf) else moving for type in types for leaf in flat(type))
 
 
 def marked(cells: tuple[Cell, ...], op: Operation, source: int) -> tuple[Cell, ...]:

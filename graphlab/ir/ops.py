@@ -68,6 +68,7 @@ def lookup(op: str) -> OpInfo:
     return PURE
 
 
+@cache
 def asks_type(op: str) -> bool:
     """Whether an operation's result depends on its first operand's shape, rank, type or device, and not on its values."""
     from graphlab.ir.vocabulary.queries import QUERIES

@@ -333,7 +333,7 @@ def test_a_hundred_thousand_nodes_take_seconds(build: Any) -> None:
     edges.append(("n99999", "output", 0, 0))
     build.graph("main").fill(nodes, edges)
     program = build.done(verified=False)
-    start = time.perf_counter()
+    start = time.process_time()
     flow = Dataflow(program)
     assert [c.name for c in flow.causes(flow.of_value(NodeRef("main", "n99999")))] == ["x"]
-    assert time.perf_counter() - start < 20  # 1.5 s here; the bound leaves room for a slow machine
+    assert time.process_time() - start < 20  # 2.2 s of one core here; the bound leaves room for slower ones
