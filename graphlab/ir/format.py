@@ -19,7 +19,7 @@ from graphlab.ir.constants import INLINE_BYTES, Constant
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Control, Graph, Operand
-from graphlab.ir.program import Attempt, DimRange, Program, Signature, Slot, Source
+from graphlab.ir.program import ROLES, Attempt, DimRange, Program, Signature, Slot, Source
 from graphlab.ir.values import Dim, OpaqueType, SymDim, TensorType, TokenType, TupleType, ValueType
 from graphlab.ir.verify import ensure_verified
 
@@ -252,9 +252,10 @@ class _Decoder:
         return TokenType() if "token" in record else OpaqueType(_text(record["opaque"]))
 
     def type(self, index: Any) -> ValueType:
-        if not 0 <= _int(index) < len(self.types):
+        position = _int(index)
+        if not 0 <= position < len(self.types):
             raise ValueError(f"type {index} of {len(self.types)}")
-        return self.types[index]
+        return self.types[position]
 
     def constant(self, record: dict[str, Any]) -> Constant:
         data = base64.b64decode(_text(record["bytes"]), validate=True) if "bytes" in record else None
@@ -317,12 +318,18 @@ def _frame(record: list[Any]) -> Frame:
     return Frame(_text(file), _int(line), _int(column), _text(function), None if caller is None else _int(caller))
 
 
+def _slots(records: list[dict[str, Any]], decode: _Decoder) -> tuple[Slot, ...]:
+    slots = []
+    for record in records:
+        if record["role"] not in ROLES:
+            raise ValueError(f"a slot has the role {record['role']!r}")
+        slots.append(Slot(_text(record["name"]), decode.type(record["type"]), record["role"], _optional_text(record.get("target"))))
+    return tuple(slots)
+
+
 def _program(raw: dict[str, Any]) -> Program:
     decode = _Decoder(raw["types"])
     source = raw["source"]
-    slots = lambda records: tuple(  # noqa: E731
-        Slot(_text(r["name"]), decode.type(r["type"]), r["role"], _optional_text(r.get("target"))) for r in records
-    )
     graphs: dict[str, Graph] = {}
     for record in raw["graphs"]:
         if record["name"] in graphs:
@@ -344,7 +351,8 @@ def _program(raw: dict[str, Any]) -> Program:
             notes=tuple(decode.value(note) for note in source["notes"]),
         ),
         signatures={
-            _text(name): Signature(_text(s["graph"]), slots(s["inputs"]), slots(s["outputs"])) for name, s in raw["signatures"].items()
+            _text(name): Signature(_text(s["graph"]), _slots(s["inputs"], decode), _slots(s["outputs"], decode))
+            for name, s in raw["signatures"].items()
         },
         dims={_text(name): DimRange(_int(low), None if high is None else _int(high)) for name, (low, high) in raw["dims"].items()},
         frames=tuple(_frame(f) for f in raw["frames"]),

@@ -183,7 +183,7 @@ class Node:
 _KEYS: dict[tuple[int, int], tuple[int, int]] = {}
 
 
-class Graph(nx.MultiDiGraph):  # type: ignore[type-arg]  # networkx ships no types
+class Graph(nx.MultiDiGraph):
     """A region: every value used in it is made in it or comes in by an input node.
 
     Nodes are strings with the flat attributes that :class:`Node` lists; an edge is one use of a

@@ -16,6 +16,7 @@ from graphlab.ir.graph import Graph, Node
 from graphlab.ir.values import ValueType
 
 Role: TypeAlias = Literal["user", "parameter", "buffer", "constant", "state", "token"]
+ROLES: tuple[Role, ...] = ("user", "parameter", "buffer", "constant", "state", "token")
 """What a signature slot is to the model: the caller's value, or part of the model itself."""
 
 
@@ -184,9 +185,7 @@ class Program:
         return replace(self, source=replace(self.source, **changes))
 
 
-def _inline(
-    program: Program, name: str, prefix: str, site: str | None, flat: Graph, limit: int, stack: tuple[str, ...]
-) -> None:
+def _inline(program: Program, name: str, prefix: str, site: str | None, flat: Graph, limit: int, stack: tuple[str, ...]) -> None:
     graph = program.graphs[name]
     if name in stack:
         raise GraphlabError("flatten the program", found=f"graph '{name}' uses itself", do="work on its graphs one by one")
