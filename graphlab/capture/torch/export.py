@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import sympy
 import torch
 import torch.fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, InputSpec, OutputKind
-from torch.utils._pytree import tree_leaves
 
 from graphlab.capture.inputs import Inputs
 from graphlab.capture.torch import examples
 from graphlab.capture.torch.failures import failed
 from graphlab.capture.torch.fx_graph import Walk
-from graphlab.capture.torch.values import as_is, class_name, constant, literal, text_constant
+from graphlab.capture.torch.private import tree_leaves
+from graphlab.capture.torch.state import quiet, unchanged
+from graphlab.capture.torch.values import as_is, constant, literal, text_constant
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.program import DimRange, Program, Role, Signature, Slot, Source
 from graphlab.ir.values import OpaqueType, SymDim, TensorType, TokenType, ValueType
@@ -41,16 +40,11 @@ def capture(model: Any, inputs: Inputs | None) -> Program:
         inputs = Inputs()
     made = examples.make(inputs)
     shapes = examples.dynamic_shapes(inputs)
-    training = {module: module.training for module in model.modules()}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with unchanged(model), quiet():
             program = torch.export.export(model, made.args, dict(made.kwargs), dynamic_shapes=_by_argument(model, shapes))
-    except Exception as error:  # noqa: BLE001  torch raises any class, the model's own included
-        raise failed(model, "export", error, do="write that line without it, or capture with method='jit.script'") from error
-    finally:
-        for module, mode in training.items():
-            module.training = mode
+    except Exception as error:
+        raise failed(model, "export", error, do="change that line, or capture with method='jit.script'") from error
     return read(program, names=_given_names(program, inputs))
 
 
@@ -121,7 +115,7 @@ def _renamer(names: dict[str, str]) -> Callable[[str], str]:
 def _range(found: Any) -> DimRange:
     """From torch's ValueRanges, whose bounds are sympy numbers; infinite ones are no bounds."""
     low, high = found.lower, found.upper
-    return DimRange(int(low) if isinstance(low, sympy.Integer) else 0, int(high) if isinstance(high, sympy.Integer) else None)
+    return DimRange(int(low) if low.is_Integer else 0, int(high) if high.is_Integer else None)
 
 
 _INPUT_ROLES: dict[InputKind, Role] = {
@@ -157,8 +151,9 @@ def _placeholder(node: torch.fx.Node, index: int, spec: InputSpec, program: Expo
     held = program.constants.get(target, program.state_dict.get(target))
     attrs = FrozenDict(role=_INPUT_ROLES[kind])
     if kind is InputKind.CUSTOM_OBJ:
-        held_type = OpaqueType(getattr(spec.arg, "class_fqn", class_name(held.__class__)))
-        return {"kind": "constant", "outputs": (held_type,), "name": target, "attrs": attrs, "value": text_constant(held_type, held_type.name)}
+        name: str = spec.arg.class_fqn
+        opaque = OpaqueType(name)
+        return {"kind": "constant", "outputs": (opaque,), "name": target, "attrs": attrs, "value": text_constant(opaque, name)}
     data = {"kind": "constant" if kind is InputKind.CONSTANT_TENSOR else "parameter", "outputs": (type,), "name": target, "attrs": attrs}
     if isinstance(held, torch.Tensor) and isinstance(type, TensorType):
         data["value"] = constant(held, type)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from graphlab.capture.torch.frames import error_frame
+from graphlab.capture.torch.frames import error_frame, is_model_code, parse_stack
 from graphlab.errors import CaptureError
 
 _NOISE = re.compile(
@@ -12,6 +12,7 @@ _NOISE = re.compile(
     r"Set TORCH|To (debug|log|fix)|C\+\+ stack|The above exception|You can suppress|Developer debug context|Hint:|"
     r"\(?Size-like symbols|\s*Please (convert|file|report)|Suggested fix)"
 )
+_ASIDE = re.compile(r"\s*\((?:Size-like symbols|unhinted): [^()]*(?:\([^()]*\)[^()]*)*\)\.?(?=\s|$|\.)")
 LIMIT = 300
 """Longest reason kept, in characters; torch's messages go on for pages."""
 
@@ -21,10 +22,10 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if not _NOISE.match(line)]
     text = lines[0] if lines else "no message"
     for more in lines[1:]:
-        if text.endswith((".", "!", "?")) or len(text) + len(more) > LIMIT:
+        if text.endswith((".", "!", "?")) or _ASIDE.search(text) or len(text) + len(more) > LIMIT:
             break
         text = f"{text} {more}"
-    text = text.strip().rstrip(".:")
+    text = _ASIDE.sub("", text).strip().rstrip(".:")
     if len(text) > LIMIT:
         text = text[: LIMIT - 1] + "…"
     return f"{type(error).__name__}: {text}"
@@ -34,3 +35,11 @@ def failed(model: object, method: str, error: Exception, *, do: str) -> CaptureE
     """The error to raise from torch's own."""
     frame = error_frame(error)
     return CaptureError(f"capture {type(model).__qualname__} by {method}", found=reason(error), do=do, frame=frame)
+
+
+def script_failed(model: object, error: Exception) -> CaptureError:
+    """The error to raise from ``torch.jit.script``'s, whose message has the line: the first file it names."""
+    named = [frame for frame in reversed(parse_stack(str(error))) if is_model_code(frame.file)]
+    frame = named[0] if named else error_frame(error)
+    do = "write that line within TorchScript's Python, or capture with method='export'"
+    return CaptureError(f"capture {type(model).__qualname__} by jit.script", found=reason(error), do=do, frame=frame)

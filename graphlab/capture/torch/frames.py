@@ -58,20 +58,20 @@ def error_frame(error: BaseException) -> Frame | None:
     for each in _causes(error):
         text = str(each)
         if "from user code" in text.lower() or "user stack" in text.lower():
-            told = [f for f in parse_stack(text) if _is_model_code(f.file)]
+            told = [f for f in parse_stack(text) if is_model_code(f.file)]
             if told:
                 return told[0]
     innermost: Frame | None = None
     for each in _causes(error):
         for frame in _frames(each.__traceback__):
-            if _is_model_code(frame.file):
+            if is_model_code(frame.file):
                 innermost = frame
         if innermost is not None:
             return innermost
     return None
 
 
-def _is_model_code(file: str) -> bool:
+def is_model_code(file: str) -> bool:
     own = is_user_file(file) and not file.startswith(_OWN)
     return own and (file.startswith(_PACKAGES) or not file.startswith(_STDLIB))
 

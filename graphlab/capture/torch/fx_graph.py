@@ -3,44 +3,60 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
 import torch.fx
-from torch._ops import HigherOrderOperator
 
 from graphlab.capture.torch import ops
 from graphlab.capture.torch.arguments import Arguments
 from graphlab.capture.torch.frames import Stacks
 from graphlab.capture.torch.modules import describe
+from graphlab.capture.torch.private import HigherOrderOperator
 from graphlab.capture.torch.regions import Bound, Callee, region
-from graphlab.capture.torch.values import Rename, Types, as_is, class_name, constant, text_constant
+from graphlab.capture.torch.values import Rename, Types, as_is, class_name, constant, literal, text_constant
 from graphlab.errors import GraphlabError
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Graph
 from graphlab.ir.values import OpaqueType, TensorType, ValueType
 
-UNKNOWN = TensorType("unknown", None)
-"""A value fx has not run: neither its element type nor its rank is known."""
+UNKNOWN = OpaqueType("unknown")
+"""A value fx has not run: it need not even be a tensor."""
 
 REGION = (OpaqueType("graph"),)
 """What a ``get_attr`` of a graph module yields: no value of the model's, the graph itself."""
+
+_NOTHING = OpaqueType("None")  # what an assertion returns
 
 Placeholder = Callable[[torch.fx.Node, int], dict[str, Any]]
 """Attributes of an entry's placeholder, by its node and its place among the placeholders."""
 
 
 class Walk:
-    """One program being built from graph modules."""
+    """One program being built from graph modules.
 
-    def __init__(self, *, rename: Rename = as_is) -> None:
+    Args:
+        rename: how symbolic dims are spelt.
+        known: types of values that nodes do not know themselves.
+        buffers: names of the entry's buffers; where absent, what its module registers.
+    """
+
+    def __init__(
+        self,
+        *,
+        rename: Rename = as_is,
+        known: Mapping[torch.fx.Node, ValueType] | None = None,
+        buffers: Collection[str] | None = None,
+    ) -> None:
         self.frames = FrameTable()
         self.graphs: dict[str, Graph] = {}
         self._stacks = Stacks(self.frames)
         self._types = Types(rename)
         self._rename = rename
+        self._known = known or {}
+        self._buffers = buffers
         self._scopes: dict[str, str] = {}
         self._callees: dict[int, Callee] = {}
 
@@ -88,6 +104,8 @@ class Walk:
                 data = {"kind": "input", "index": inputs} if placeholder is None else placeholder(node, inputs)
                 inputs += data["kind"] == "input"
                 data.setdefault("outputs", (self._value(node),))
+                if node.args:
+                    data.setdefault("attrs", FrozenDict(default=literal(node.args[0])))
                 if node.target != node.name:
                     data.setdefault("name", str(node.target))
             elif kind == "get_attr":
@@ -110,6 +128,8 @@ class Walk:
 
     def _value(self, node: torch.fx.Node) -> ValueType:
         meta = node.meta
+        if node in self._known:
+            return self._known[node]
         if "val" in meta:
             return self._types.of(meta["val"])
         if "example_value" in meta:
@@ -134,12 +154,17 @@ class Walk:
                 data["scope"] = scope
 
     def _call(self, node: torch.fx.Node, known: ops.Target) -> tuple[dict[str, Any], list[torch.fx.Node]]:
-        data: dict[str, Any] = {"kind": "op", "op": known.op, "outputs": (self._value(node),)}
+        data: dict[str, Any] = {"kind": "op", "op": known.op}
+        value = self._value(node)
+        if value != _NOTHING or node.users:
+            data["outputs"] = (value,)
         if known.canonical:
-            data["canonical"] = known.canonical
+            canonical = ops.canonical_for(known.canonical, value)
+            if canonical:
+                data["canonical"] = canonical
         arguments = Arguments(self._rename)
         if node.target is operator.getitem and not isinstance(node.args[1], torch.fx.Node):
-            arguments.nodes.append(node.args[0])  # type: ignore[arg-type]
+            arguments.nodes.append(node.args[0])
             arguments.attrs["index"] = arguments.take(node.args[1])
         else:
             arguments.bind(node.args, node.kwargs, known.arguments)
@@ -159,15 +184,31 @@ class Walk:
             callees[node] = self.callee(held, prefix + target)
             return {"kind": "constant", "op": "get_attr", "outputs": REGION, "name": target}
         if isinstance(held, torch.Tensor):
-            kind = "parameter" if isinstance(held, torch.nn.Parameter) or _is_buffer(module, target) else "constant"
-            type = self._types.tensor(held)
-            return {"kind": kind, "op": "get_attr", "outputs": (type,), "name": target, "value": constant(held, type)}
-        held_type = OpaqueType(class_name(held.__class__))
+            role = "buffer" if self._is_buffer(module, target, prefix) else "constant"
+            if isinstance(held, torch.nn.Parameter):
+                role = "parameter"
+            held_tensor = self._types.tensor(held)
+            return {
+                "kind": "constant" if role == "constant" else "parameter",
+                "op": "get_attr",
+                "outputs": (held_tensor,),
+                "name": target,
+                "attrs": FrozenDict(role=role),
+                "value": constant(held, held_tensor),
+            }
+        held_type = OpaqueType(class_name(type(held)))
         text = repr(held) if isinstance(held, (bool, int, float, str)) else held_type.name
         return {"kind": "constant", "op": "get_attr", "outputs": (held_type,), "name": target, "value": text_constant(held_type, text)}
 
+    def _is_buffer(self, module: torch.nn.Module, path: str, prefix: str) -> bool:
+        if not prefix and self._buffers is not None:
+            return path in self._buffers
+        owner, _, name = path.rpartition(".")
+        holder = _attribute(module, owner) if owner else module
+        return isinstance(holder, torch.nn.Module) and name in dict(holder.named_buffers(recurse=False))
+
     def _higher_order(self, node: torch.fx.Node, callees: dict[torch.fx.Node, Callee]) -> tuple[dict[str, Any], list[torch.fx.Node]]:
-        known = ops.target(node.target)  # type: ignore[arg-type]
+        known = ops.target(node.target)
         bound = Bound(node.args, node.kwargs, callees)
         made = region(known.op, bound, self._trips(known.op, node))
         data: dict[str, Any] = {"kind": "op", "op": known.op, "outputs": (self._value(node),)}
@@ -203,17 +244,23 @@ class Walk:
         data: dict[str, Any] = {"kind": "op", "outputs": (self._value(node),), "name": path}
         if isinstance(called, torch.fx.GraphModule):
             callee = self.callee(called, prefix + path)
-            bound = Bound(node.args, node.kwargs, {})
-            given = tuple(leaf for leaf in bound.in_order() if not isinstance(leaf, Callee))
-            operands = given + (None,) * (callee.inputs - len(given))  # the rest take their defaults
-            data |= {"op": class_name(type(called)), "calls": FrozenDict(call=Call(callee.name, operands, (0,) * callee.outputs))}
+            slots = {used: slot for slot, used in reversed(list(enumerate(arguments.nodes)))}
+            operands = tuple(slots.get(given) for given in _given(called, node))
+            data |= {"op": "torch.fx.GraphModule", "calls": FrozenDict(call=Call(callee.name, operands, (0,) * callee.outputs))}
         else:
-            data |= describe(called)
+            data |= describe(called, data["outputs"][0])
         attrs = {**data.get("attrs", {}), **arguments.attrs}
         if attrs:
             data["attrs"] = FrozenDict(attrs)
         data.setdefault("scope", path.replace(".", "/"))
         return data, arguments.nodes
+
+
+def _given(called: torch.fx.GraphModule, node: torch.fx.Node) -> list[Any]:
+    """What a call passes for each placeholder of a graph module; ``None`` where it takes its default."""
+    names = [str(each.target) for each in called.graph.nodes if each.op == "placeholder"]
+    by_name = dict(zip(names, node.args, strict=False)) | node.kwargs
+    return [by_name.get(name) for name in names]
 
 
 def _argument(node: torch.fx.Node, known: ops.Target) -> Callable[[str], Any]:
@@ -236,15 +283,10 @@ def _attribute(module: torch.nn.Module, path: str) -> Any:
     held: Any = module
     for part in path.split("."):
         if not hasattr(held, part):
-            raise GraphlabError("walk a graph module", found=f"it names '{path}', which it does not hold", do="run graph_module.recompile()")
+            found = f"its graph names '{path}', which it does not hold"
+            raise GraphlabError("walk a graph module", found=found, do="add it, or take its nodes out of the graph")
         held = getattr(held, part)
     return held
-
-
-def _is_buffer(module: torch.nn.Module, path: str) -> bool:
-    owner, _, name = path.rpartition(".")
-    holder = _attribute(module, owner) if owner else module
-    return isinstance(holder, torch.nn.Module) and name in dict(holder.named_buffers(recurse=False))
 
 
 def _scope(path: str) -> str:

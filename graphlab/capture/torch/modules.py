@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
+from graphlab.capture.torch.ops import canonical_for
 from graphlab.capture.torch.values import class_name, literal
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.ops import lookup
+from graphlab.ir.values import ValueType
 
 
-def describe(module: torch.nn.Module) -> dict[str, Any]:
+def describe(module: torch.nn.Module, result: ValueType) -> dict[str, Any]:
     """``op``, ``canonical``, ``effects`` and ``attrs`` of a module that is called as one operation.
 
     Attributes are the module's ``__constants__``, which torch's own modules list for TorchScript.
@@ -20,8 +22,9 @@ def describe(module: torch.nn.Module) -> dict[str, Any]:
     op = class_name(type(module))
     info = lookup(op)
     data: dict[str, Any] = {"op": op}
-    if info.canonical:
-        data["canonical"] = info.canonical
+    canonical = canonical_for(info.canonical, result) if info.canonical else None
+    if canonical:
+        data["canonical"] = canonical
     if info.effects and (module.training or info.effects == ("opaque",)):
         data["effects"] = info.effects
     names = getattr(type(module), "__constants__", ())

@@ -9,9 +9,10 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 
+from graphlab.capture.torch.private import HigherOrderOperator, OpOverload, OpOverloadPacket, argument_names, defaults, is_mutable
 from graphlab.ir.ops import lookup
+from graphlab.ir.values import TensorType, ValueType
 from graphlab.ir.vocabulary.torch import EFFECT_IF
 
 # Where Python's and torch's own modules are spelt otherwise than users spell them.
@@ -52,19 +53,16 @@ def target(of: Callable[..., Any] | str) -> Target:
     effects = info.effects
     arguments: tuple[str, ...] | None = None
     if isinstance(of, OpOverload):
-        schema = of._schema
-        arguments = tuple(a.name for a in schema.arguments)
-        if schema.is_mutable:
+        arguments = argument_names(of)
+        if is_mutable(of):
             effects = _with(effects, "writes_state")
         if torch.Tag.nondeterministic_seeded in of.tags:
             effects = _with(effects, "random")
-    elif isinstance(of, HigherOrderOperator):
-        pass  # its regions have the effects
     elif isinstance(of, str):
         # torch's spelling of an operation in place: one underscore after the name
         if of.endswith("_") and not of.endswith("__"):
             effects = _with(effects, "writes_state")
-    elif not isinstance(of, OpOverloadPacket):
+    elif not isinstance(of, (OpOverloadPacket, HigherOrderOperator)):
         arguments = _python_arguments(of)
         if op.partition(".")[0] in _PURE_PYTHON:
             effects = ()
@@ -75,9 +73,7 @@ def name(of: Callable[..., Any] | str) -> str:
     """``aten.add.Tensor``, ``higher_order.cond``, ``operator.getitem``, ``torch.nn.functional.linear``, ``method.view``."""
     if isinstance(of, str):
         return f"method.{of}"
-    if isinstance(of, OpOverload):
-        return str(of)
-    if isinstance(of, OpOverloadPacket):
+    if isinstance(of, (OpOverload, OpOverloadPacket)):
         return str(of)
     if isinstance(of, HigherOrderOperator):
         return f"{of.namespace}.{of.name()}"
@@ -87,6 +83,18 @@ def name(of: Callable[..., Any] | str) -> str:
     if module.startswith("torch") and inspect.isbuiltin(of):
         called = called.rpartition(".")[2]
     return f"{_MODULES.get(module, module)}.{called}"
+
+
+def canonical_for(name: str, result: ValueType) -> str | None:
+    """The ONNX operator at one call, whose result has that type.
+
+    ONNX's Gemm takes matrices only, and its bitwise operators no booleans, for which it has others.
+    """
+    if not isinstance(result, TensorType):
+        return None if name == "Gemm" else name
+    if name == "Gemm":
+        return name if result.rank == 2 else None
+    return name.removeprefix("Bitwise") if result.dtype == "bool" else name
 
 
 def effects_here(known: Target, argument: Callable[[str], Any]) -> tuple[str, ...]:
@@ -112,10 +120,8 @@ def default(of: object, argument: str) -> Any:
         KeyError: the target has no schema, or the argument no default.
     """
     if isinstance(of, OpOverload):
-        for each in of._schema.arguments:
-            if each.name == argument and each.has_default_value():
-                return each.default_value
-    elif not isinstance(of, str) and callable(of):
+        return defaults(of)[argument]
+    if not isinstance(of, str) and callable(of):
         try:
             found = inspect.signature(of).parameters[argument].default
         except (TypeError, ValueError):  # written in C

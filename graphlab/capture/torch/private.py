@@ -1,0 +1,76 @@
+"""The parts of torch used here that it does not promise to keep (seen in torch 2.13.0), all in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from graphlab.errors import GraphlabError
+
+try:
+    from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+    from torch.jit._state import _python_cu
+    from torch.jit._trace import TracingCheckError
+    from torch.utils._pytree import tree_leaves
+
+    _parse_schema = torch._C.parse_schema
+except (ImportError, AttributeError) as error:
+    raise GraphlabError(
+        "work with this torch",
+        found=f"torch {torch.__version__} moved something graphlab needs: {error}",
+        do="install torch 2.13, or a graphlab that knows this torch",
+    ) from error
+
+
+def argument_names(of: OpOverload) -> tuple[str, ...]:
+    """Names of an operator's arguments, in the order of its schema."""
+    return tuple(argument.name for argument in of._schema.arguments)
+
+
+def defaults(of: OpOverload) -> dict[str, Any]:
+    """Defaults of an operator's arguments."""
+    return {argument.name: argument.default_value for argument in of._schema.arguments if argument.has_default_value()}
+
+
+def is_mutable(of: OpOverload) -> bool:
+    """Whether the schema says that the operator writes to an argument."""
+    mutable: bool = of._schema.is_mutable
+    return mutable
+
+
+class Schema:
+    """A TorchScript node's schema, from its text.
+
+    Attributes:
+        overload: the overload's name, ``""`` for the only one.
+        arguments: their names.
+        mutable: whether it writes to an argument.
+    """
+
+    __slots__ = ("arguments", "mutable", "overload")
+
+    def __init__(self, text: str) -> None:
+        schema = _parse_schema(text)
+        self.overload: str = schema.overload_name
+        self.arguments: tuple[str, ...] = tuple(argument.name for argument in schema.arguments)
+        self.mutable: bool = schema.is_mutable
+
+
+def script_function(qualified_name: str) -> Any | None:
+    """The compiled function or method of that name (``__torch__.my.module.fn``) in this process; ``None`` for none."""
+    return _python_cu.find_function(qualified_name)
+
+
+__all__ = [
+    "HigherOrderOperator",
+    "OpOverload",
+    "OpOverloadPacket",
+    "Schema",
+    "TracingCheckError",
+    "argument_names",
+    "defaults",
+    "is_mutable",
+    "script_function",
+    "tree_leaves",
+]
