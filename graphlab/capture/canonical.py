@@ -31,7 +31,9 @@ def dot(
     return "MatMul" if plain and list(contracted[0]) == [left - 1] and list(contracted[1]) == [right - 2] else None
 
 
-def convolution(data: Sequence[int], kernel: Sequence[int], result: Sequence[int], batch_groups: int, dilation: Sequence[int]) -> str | None:
+def convolution(
+    data: Sequence[int], kernel: Sequence[int], result: Sequence[int], batch_groups: int, dilation: Sequence[int]
+) -> str | None:
     """``Conv`` where the dims stand in ONNX's order: batch, feature, space; output feature, input feature, space.
 
     Args:

@@ -51,9 +51,9 @@ def capture(model: Any, inputs: Inputs | None, *, method: str) -> Program:
         from graphlab.capture.jax.errors import not_a_function
 
         raise not_a_function(model)
-    from graphlab.capture.jax import live
+    from graphlab.capture.jax.live import capture_live
 
-    return live.capture(model, inputs, method=method)
+    return capture_live(model, inputs, method=method)
 
 
 def stablehlo_of(program: Program) -> str:

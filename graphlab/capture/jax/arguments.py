@@ -61,7 +61,7 @@ def _abstract(asked: str, inputs: Inputs) -> Callable[[TensorType], jax.ShapeDty
 
     def make(kind: TensorType) -> jax.ShapeDtypeStruct:
         if kind.dims is None or None in kind.dims:
-            raise CaptureError(asked, found=f"the input type {kind} has a dim that is neither a size nor a name", do="name it: f32[batch,8]")
+            raise CaptureError(asked, found=f"the input type {kind} has an unknown dim", do="give its size or a name: f32[batch,8]")
         text = ", ".join(str(d) for d in kind.dims)
         shape: tuple[Any, ...] = tuple(d for d in kind.dims if isinstance(d, int))
         try:
@@ -82,9 +82,7 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-def _misfit(
-    asked: str, function: Any, signature: inspect.Signature, inputs: Inputs | None, error: TypeError
-) -> CaptureError:
+def _misfit(asked: str, function: Any, signature: inspect.Signature, inputs: Inputs | None, error: TypeError) -> CaptureError:
     names = ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in signature.parameters.values())
     name = getattr(function, "__name__", "f")
     required = list(_required(signature.parameters))
@@ -102,5 +100,3 @@ def _required(parameters: Mapping[str, inspect.Parameter]) -> Iterator[str]:
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             yield name
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,30 +12,40 @@ import jax.export
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from graphlab.capture.inputs import Inputs
-from graphlab.capture.jax.arguments import arguments, dim_ranges, is_symbolic
+from graphlab.capture.jax.arguments import arguments, dim_ranges
 from graphlab.capture.jax.errors import trace_error
+from graphlab.capture.jax.frames import UserFrames
 from graphlab.capture.jax.jaxpr import read_jaxpr
-from graphlab.capture.jax.module import parse_module, read_stablehlo
 from graphlab.capture.jax.native import JaxNative
+from graphlab.capture.jax.types import value_type
+from graphlab.capture.xla.mlir import parse_module
+from graphlab.capture.xla.stablehlo import read_module
 from graphlab.errors import CaptureError, GraphlabError
-from graphlab.ir.program import DimRange, Program
+from graphlab.ir.frames import FrameTable
+from graphlab.ir.program import Program, Signature, Source
+from graphlab.ir.values import TensorType
+from graphlab.ir.vocabulary.jax import EFFECTS
+
+_DRAWS = frozenset(op.removeprefix("jax.") for op, effects in EFFECTS.items() if "random" in effects)
+_FIRST_COLUMN = 0  # of a line, as JAX's locations count
 
 
-def capture(model: Any, inputs: Inputs | None, *, method: str) -> Program:
+def capture_live(model: Any, inputs: Inputs | None, *, method: str) -> Program:
     """See :func:`graphlab.capture.jax.capture`."""
-    asked = f"capture {_name(model)} by {method}"
+    asked = f"capture {_describe(model)} by {method}"
     if isinstance(model, jax.stages.Compiled):
-        return _read_hlo(asked, model.as_text(), model)
-    if isinstance(model, jax.export.Exported):
-        return _read_exported(model, {})
+        return _read_hlo(str(model.as_text()), JaxNative(model))
     if isinstance(model, jax.stages.Lowered):
         return _read_lowered(asked, model, method)
+    if isinstance(model, jax.export.Exported):
+        return _read_exported(model)
     if isinstance(model, ClosedJaxpr) and method == "jaxpr":
-        return _read_traced(model, lambda: _lowered_text(asked, _trace(asked, model, None)))
-    traced = _trace(asked, model, inputs)
-    if method == "jaxpr":
-        return _read_traced(traced, lambda: _lowered_text(asked, traced))
+        return read_jaxpr(model, dims=dim_ranges(model.in_avals), native=JaxNative(model, lambda: _text(asked, _from_jaxpr(model))))
+    traced, exportable = _trace(asked, model, inputs)
     dims = dim_ranges(traced.jaxpr.in_avals)
+    if method == "jaxpr":
+        native = JaxNative(traced, lambda: _text(asked, (traced, exportable)))
+        return read_jaxpr(traced.jaxpr, name=traced.fun_name, dims=dims, native=native)
     if not dims:
         with _said(asked):
             lowered = traced.lower()
@@ -43,20 +53,95 @@ def capture(model: Any, inputs: Inputs | None, *, method: str) -> Program:
     if method == "hlo":
         raise CaptureError(asked, found=f"HLO has no symbolic sizes, and the inputs have {', '.join(dims)}", do="give each dim a size")
     with _said(asked):
-        return _read_exported(_export(traced), dims)
+        exported = exportable()
+    return _read_exported(exported)
 
 
-def _trace(asked: str, model: Any, inputs: Inputs | None) -> Any:
-    """A ``jax.stages.Traced``. Anything may be raised in it: it runs the user's function."""
-    if isinstance(model, jax.stages.Traced):
-        return model
+_Traced = tuple[Any, Callable[[], Any]]
+"""A ``jax.stages.Traced``, and what makes the ``jax.export.Exported`` of the same function and arguments."""
+
+
+def _trace(asked: str, model: Any, inputs: Inputs | None) -> _Traced:
     if isinstance(model, ClosedJaxpr):
-        types = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in model.in_avals]
-        return jax.jit(jaxpr_as_fun(model)).trace(*types)
+        return _from_jaxpr(model)
+    if isinstance(model, jax.stages.Traced):
+        return model, _from_jaxpr(model.jaxpr)[1]
     args, kwargs = arguments(asked, model, inputs)
     with _said(asked):
         traced = model.trace(*args, **kwargs)
-    return getattr(traced, "traced", traced)  # flax.nnx wraps JAX's own
+    if hasattr(traced, "traced"):  # flax.nnx wraps JAX's own, whose arguments are the module's leaves
+        return traced.traced, _from_jaxpr(traced.traced.jaxpr)[1]
+    return traced, lambda: jax.export.export(model)(*args, **kwargs)
+
+
+def _from_jaxpr(closed: ClosedJaxpr) -> _Traced:
+    types = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in closed.in_avals]
+    function = jax.jit(jaxpr_as_fun(closed))
+    return function.trace(*types), lambda: jax.export.export(function)(*types)
+
+
+def _text(asked: str, traced: _Traced) -> str:
+    """StableHLO with locations. Symbolic sizes need jax.export, which turns them into reads of the inputs' sizes."""
+    stage, exportable = traced
+    with _said(asked):
+        if dim_ranges(stage.jaxpr.in_avals):
+            return str(exportable().mlir_module())
+        return str(stage.lower().as_text(debug_info=True))
+
+
+def _read_lowered(asked: str, lowered: Any, method: str) -> Program:
+    native = JaxNative(lowered, lambda: str(lowered.as_text(debug_info=True)))
+    with _said(asked):
+        module = lowered.compiler_ir("hlo" if method == "hlo" else "stablehlo")
+    if method == "hlo":
+        return _read_hlo(module.as_hlo_module().to_string(), native)
+    return _read_stablehlo(module, native)
+
+
+def _read_exported(exported: Any) -> Program:
+    """The exported module. Its entry's types get the symbolic sizes that MLIR writes as ``?``."""
+    text = str(exported.mlir_module())
+    program = _read_stablehlo(parse_module(text), JaxNative(exported, lambda: text))
+    signature = program.signatures[program.entry]
+    taken = [exported.in_avals[i] for i in exported.module_kept_var_idx]
+    if len(taken) != len(signature.inputs) or len(exported.out_avals) != len(signature.outputs):
+        return program  # tokens of ordered effects go in and out as well
+    graph = program.main
+    types = [_named(slot.type, aval) for slot, aval in zip(signature.inputs, taken, strict=True)]
+    for id, kind in zip(graph.inputs, types, strict=True):
+        graph.nodes[id]["outputs"] = (kind,)
+    named = Signature(
+        signature.graph,
+        tuple(replace(slot, type=kind) for slot, kind in zip(signature.inputs, types, strict=True)),
+        tuple(replace(slot, type=_named(slot.type, aval)) for slot, aval in zip(signature.outputs, exported.out_avals, strict=True)),
+    )
+    return replace(program, signatures={**program.signatures, program.entry: named}, dims=dim_ranges(exported.in_avals))
+
+
+def _named(kind: Any, aval: Any) -> Any:
+    told = value_type(aval)
+    return replace(kind, dims=told.dims) if isinstance(kind, TensorType) and isinstance(told, TensorType) else kind
+
+
+def _read_stablehlo(module: Any, native: JaxNative) -> Program:
+    users = UserFrames(FrameTable())
+    return read_module(
+        module,
+        source=Source("jax", "stablehlo", "stablehlo", f"jax {jax.__version__}"),
+        native=native,
+        first_column=_FIRST_COLUMN,
+        users=users.users,
+        frames=users.table,
+        draws=_DRAWS,
+    )
+
+
+def _read_hlo(text: str, native: JaxNative) -> Program:
+    from graphlab.capture.xla.hlo_text import parse_hlo
+
+    program = parse_hlo(text)
+    source = replace(program.source, framework="jax", method="hlo", producer=f"jax {jax.__version__}")
+    return replace(program, source=source, native=native)
 
 
 @contextmanager
@@ -66,5 +151,12 @@ def _said(asked: str) -> Iterator[None]:
         yield
     except GraphlabError:
         raise
-    except Exception as error:
+    except Exception as error:  # tracing runs the user's function: it may raise anything
         raise trace_error(asked, error) from error
+
+
+def _describe(model: Any) -> str:
+    if isinstance(model, ClosedJaxpr):
+        return "the jaxpr"
+    name = getattr(model, "__name__", None) or getattr(model, "fun_name", None)
+    return f"the function '{name}'" if name else f"the {type(model).__name__}"

@@ -34,7 +34,8 @@ _STRUCTURES: dict[str, tuple[str, ...]] = {
         "output_batch_dimension", "output_feature_dimension", "output_spatial_dimensions",
     ),
     "GatherDimensionNumbers": (
-        "offset_dims", "collapsed_slice_dims", "operand_batching_dims", "start_indices_batching_dims", "start_index_map", "index_vector_dim",
+        "offset_dims", "collapsed_slice_dims", "operand_batching_dims", "start_indices_batching_dims", "start_index_map",
+        "index_vector_dim",
     ),
     "ScatterDimensionNumbers": (
         "update_window_dims", "inserted_window_dims", "input_batching_dims", "scatter_indices_batching_dims",
@@ -62,7 +63,7 @@ class Decoder:
             "BoolAttr": lambda a: bool(a.value),
             "IntegerAttr": lambda a: int(a.value),
             "FloatAttr": lambda a: float(a.value),
-            "StringAttr": lambda a: _string(a),
+            "StringAttr": _string,
             "FlatSymbolRefAttr": lambda a: str(a.value),
             "TypeAttr": lambda a: self.type(a.value),
             "UnitAttr": lambda a: True,
@@ -71,7 +72,7 @@ class Decoder:
             **dict.fromkeys(
                 ("DenseBoolArrayAttr", "DenseI8ArrayAttr", "DenseI16ArrayAttr", "DenseI32ArrayAttr", "DenseI64ArrayAttr",
                  "DenseF32ArrayAttr", "DenseF64ArrayAttr"),
-                lambda a: tuple(a),
+                tuple,
             ),
             **dict.fromkeys(
                 ("DenseElementsAttr", "DenseIntElementsAttr", "DenseFPElementsAttr", "DenseResourceElementsAttr"), self._dense

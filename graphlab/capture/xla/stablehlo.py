@@ -58,6 +58,7 @@ def read_module(
     users: Callable[[Sequence[Frame]], list[Frame]] = list,
     frames: FrameTable | None = None,
     dims: dict[str, DimRange] | None = None,
+    draws: frozenset[str] = frozenset(),
 ) -> Program:
     """The program of a ``jaxlib.mlir.ir.Module``.
 
@@ -65,11 +66,13 @@ def read_module(
         first_column: the number that the module's producer gives a line's first column.
         users: leaves the user's frames of a stack, innermost first.
         dims: ranges of symbolic dimensions, where the caller knows them.
+        draws: names of locations at which the producer's own operation draws random numbers. It is lowered
+            to a call of plain arithmetic: the call has the effect ``random``, its callee's operations have none.
 
     Raises:
         FormatError: a region with several blocks, a value used outside its region, or no function.
     """
-    walk = _Walk(first_column, users, frames or FrameTable())
+    walk = _Walk(first_column, users, frames or FrameTable(), draws)
     signatures: dict[str, Signature] = {}
     functions = [op for op in module.body.operations if op.operation.name == "func.func"]
     bodies = [op for op in functions if len(op.operation.regions[0].blocks)]
@@ -102,7 +105,9 @@ def read_module(
 class _Walk:
     """State of one module's walk."""
 
-    def __init__(self, first_column: int, users: Callable[[Sequence[Frame]], list[Frame]], frames: FrameTable) -> None:
+    def __init__(
+        self, first_column: int, users: Callable[[Sequence[Frame]], list[Frame]], frames: FrameTable, draws: frozenset[str]
+    ) -> None:
         self.ir, _ = bindings()
         self.decode = Decoder()
         self.graphs: dict[str, Graph] = {}
@@ -110,6 +115,7 @@ class _Walk:
         self.functions: dict[str, str] = {}
         self._arity: dict[str, tuple[int, int]] = {}
         self.frames = frames
+        self.draws = draws
         self._first_column = first_column
         self._users = users
         self._locations: dict[Any, tuple[str, int | None]] = {}
@@ -129,17 +135,18 @@ class _Walk:
         self.graphs[name] = graph = Graph(name=name, **kept)
         block = op.regions[0].blocks[0]
         region = _Region(self, graph)
-        told = attrs.get("arg_attrs", ()) or ({},) * len(block.arguments)
-        region.fill(op.regions[0], [(self.place(a.location)[0], facts) for a, facts in zip(block.arguments, told, strict=True)])
+        told: Sequence[dict[str, Any]] = attrs.get("arg_attrs") or ({},) * len(block.arguments)
+        region.fill(op.regions[0], [(self.place(a.location)[0], of) for a, of in zip(block.arguments, told, strict=True)])
         if region.captures:
             raise FormatError(
                 f"read the function '{name}'", found="it uses a value that is made outside of it", do="check that the module is whole"
             )
         inputs = tuple(Slot(graph.node(i).name, graph.node(i).outputs[0]) for i in graph.inputs)
         returned = [self.decode.type(value.type) for value in block.operations[len(block.operations) - 1].operands]
-        told = attrs.get("res_attrs", ()) or ({},) * len(returned)
+        facts: Sequence[dict[str, Any]] = attrs.get("res_attrs") or ({},) * len(returned)
         outputs = tuple(
-            Slot(facts.get("jax.result_info") or f"out{i}", _sharded(kind, facts)) for i, (kind, facts) in enumerate(zip(returned, told, strict=True))
+            Slot(of.get("jax.result_info") or f"out{i}", _sharded(kind, of))
+            for i, (kind, of) in enumerate(zip(returned, facts, strict=True))
         )
         return Signature(name, inputs, outputs)
 
@@ -177,7 +184,9 @@ class _Region:
         """Read the region's one block. ``arguments``: names and attributes of a function's arguments."""
         if len(region.blocks) != 1:
             raise FormatError(
-                f"read the region '{self.graph.name}'", found=f"it has {len(region.blocks)} blocks", do="lower it to structured control flow"
+                f"read the region '{self.graph.name}'",
+                found=f"it has {len(region.blocks)} blocks",
+                do="lower it to structured control flow",
             )
         block = region.blocks[0]
         for i, argument in enumerate(block.arguments):
@@ -242,6 +251,8 @@ class _Region:
             effects = ("opaque",)  # a function that is declared only
         told, loc = walk.place(op.location)
         scope, _, primitive = _JIT.sub("", told, count=1).rpartition("/")
+        if name == "func.call" and primitive in walk.draws:
+            effects = ("random",)
         meta: dict[str, Any] = {}
         if primitive:
             meta["location"] = primitive
@@ -249,8 +260,8 @@ class _Region:
             meta["captures"] = len(captured)
         kinds = tuple(_sharded(walk.decode.type(r.type), attrs if len(op.results) == 1 else {}) for r in op.results)
         data.update(
-            canonical=info.canonical or _canonical(short, attrs, operands, walk.decode), outputs=kinds, attrs=FrozenDict(attrs), meta=FrozenDict(meta), loc=loc,
-            scope=scope, effects=effects, calls=FrozenDict(calls),
+            canonical=info.canonical or _canonical(short, attrs, operands, walk.decode), outputs=kinds, attrs=FrozenDict(attrs),
+            meta=FrozenDict(meta), loc=loc, scope=scope, effects=effects, calls=FrozenDict(calls),
         )  # fmt: skip
         data = {key: value for key, value in data.items() if value is not None and value not in ((), "", {})}
         self._nodes.append((id, data))
@@ -336,9 +347,7 @@ def _region_call(op: Any, short: str, role: str, inner: _Region, captured: tuple
     return Call(inner.graph.name, operands + captured, results, carried)
 
 
-def _control(
-    op: Any, calls: FrozenDict[str, Call], initial: Callable[[int], int | None], graphs: dict[str, Graph]
-) -> Control | None:
+def _control(op: Any, calls: FrozenDict[str, Call], initial: Callable[[int], int | None], graphs: dict[str, Graph]) -> Control | None:
     short = op.name.partition(".")[2]
     if short in ("if", "case"):
         return Control("conditional", predicate=0)
