@@ -3,6 +3,9 @@
 Takes JAX programs (as StableHLO), TensorFlow functions (as tf2xla's HLO) and HLO text files. XLA's own
 front door is StableHLO, so HLO goes in by ``hlo_to_stablehlo``: a module that is already optimized for
 some device (fusions, custom calls of another backend) is refused there or later, in XLA's words.
+
+XLA's import of StableHLO folds constants before its first pass. For HLO and TensorFlow that is the stage
+``imported``; a JAX program's first stage, which is XLA's unoptimized HLO, comes after it.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "output_bytes": ("bytes", "buffers of the results"),
     "alias_bytes": ("bytes", "outputs that share an argument's buffer"),
     "temp_bytes": ("bytes", "buffers needed while it runs"),
-    "peak_bytes": ("bytes", "most memory alive at once, as XLA tells it; for the CPU it leaves the temporaries out"),
+    "peak_bytes": ("bytes", "most memory alive at once, as XLA tells it; for the CPU not all temporaries are in it"),
     "code_bytes": ("bytes", "machine code"),
     "lowering_seconds": ("seconds", "the framework's time from the captured program to StableHLO or HLO, in this process"),
     "read_seconds": ("seconds", "XLA's time to read the module, in the child"),
@@ -118,11 +121,12 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
     )
     answer = outcome.result
     own = program if given.form == "hlo text" else None
+    imported = given.form != "stablehlo"
     return Compiled(
         compiler=NAME,
         target=target,
         version=version(),
-        stages=tuple(_stages(folder, answer["snapshots"], own)),
+        stages=tuple(_stages(folder, answer["snapshots"], own, imported)),
         metrics={
             **_metrics(answer),
             "lowering_seconds": Absent("the file is XLA's own language") if own else Measured(given.lowering_seconds, "seconds", "timed"),
@@ -134,8 +138,10 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
     )
 
 
-def _stages(folder: child.Folder, snapshots: list[dict[str, str]], own: Program | None) -> Iterator[Stage]:
+def _stages(folder: child.Folder, snapshots: list[dict[str, str]], own: Program | None, imported: bool) -> Iterator[Stage]:
     yield Stage("input", _loader(folder, "input.hlo") if own is None else lambda: own)
+    if imported:
+        yield Stage("imported", _loader(folder, "imported.hlo"), "import")
     for shot in snapshots:
         name = f"{shot['order']}.{shot['pipeline']}.{shot['pass']}"
         yield Stage(name, _loader(folder, f"dump/{shot['file']}"), shot["pass"])

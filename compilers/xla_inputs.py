@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from graphlab.errors import CompileError
+from graphlab.errors import CaptureError, CompileError
 
 if TYPE_CHECKING:
     from graphlab.ir.program import Program
@@ -43,7 +43,10 @@ def module_of(program: Program, asked: str) -> Given:
     if program.source.framework == "jax":
         from graphlab.capture.jax import stablehlo_of
 
-        text = stablehlo_of(program)
+        try:
+            text = stablehlo_of(program)
+        except CaptureError as error:
+            raise CompileError(asked, found=f"JAX cannot lower it: {error.found}", do=error.do, step="lower") from error
         return Given("stablehlo", text.encode(), time.perf_counter() - start)
     data = _from_tensorflow(program.native, asked)
     return Given("hlo proto", data, time.perf_counter() - start)

@@ -17,7 +17,7 @@ SNAPSHOT = re.compile(r"(?P<module>.+)\.(?P<order>\d{4})\.(?P<pipeline>.+?)\.aft
 def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Compile ``request["file"]``, of ``request["form"]`` (``stablehlo``, ``hlo text`` or ``hlo proto``).
 
-    Writes ``input.hlo`` and ``optimized.hlo``; with ``request["dump"]`` XLA writes its own files there too.
+    Writes ``input.hlo``, for HLO ``imported.hlo``, and ``optimized.hlo``; with ``request["dump"]`` XLA writes its own files there too.
     """
     xla_jaxlib.require()
     try:
@@ -47,6 +47,8 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     text = given.to_string()
     (folder / "input.hlo").write_text(text)
+    if isinstance(stablehlo, bytes):  # HLO goes in by StableHLO; the way back from there folds constants
+        (folder / "imported.hlo").write_text(xla_jaxlib.hlo_from_stablehlo(stablehlo).to_string())
     before = xla_jaxlib.count(given)
     header = text.partition("\n")[0]
     dump = folder / request["dump"] if request["dump"] else None
