@@ -19,8 +19,11 @@ LIMIT = 300
 
 def reason(error: BaseException) -> str:
     """What torch said, in one sentence, without stacks and advice on torch's own switches."""
-    lines = [line.strip() for line in str(error).splitlines() if not _NOISE.match(line)]
-    text = lines[0] if lines else "no message"
+    said = str(error).splitlines()
+    # below the first file named come stacks and excerpts of the source
+    excerpt = next((at for at, line in enumerate(said) if line.lstrip().startswith('File "')), len(said))
+    lines = [line.strip() for line in said[:excerpt] if not _NOISE.match(line)]
+    text = lines[0] if lines else "it gives no reason"
     for more in lines[1:]:
         if text.endswith((".", "!", "?")) or _ASIDE.search(text) or len(text) + len(more) > LIMIT:
             break
