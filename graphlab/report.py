@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import ModuleType
 from typing import Any
@@ -46,7 +46,7 @@ class Report:
         program: the capture that is reported on; ``None`` where no method of capture works.
         tries: the methods of capture that were tried, in order; empty for a file.
         analyses: ``None`` where there is no program.
-        captures: findings about the captures, the failed ones among them.
+        captures: method → what there is to say about its capture: why it failed, or what it lost. A file's is ``read``.
         outcomes: one for each compiler that takes the program, once it was asked to.
     """
 
@@ -54,13 +54,13 @@ class Report:
     program: Program | None
     tries: tuple[Tried, ...] = ()
     analyses: Analyses | None = None
-    captures: tuple[Finding, ...] = ()
-    outcomes: tuple[Outcome, ...] = field(default=())
+    captures: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Of captures, analyses and compiles, the gravest first."""
-        found = list(self.captures)
+        found = [finding for findings in self.captures.values() for finding in findings]
         if self.analyses is not None:
             found += self.analyses.control_flow.findings + self.analyses.folding.findings
         for outcome in self.outcomes:
@@ -86,15 +86,16 @@ def inspect_model(model: Any, inputs: Any = None, *, name: str = "model", method
         if tried.program is not None and len(tries) == 1 and not every_method:
             break
     chosen = next((t.program for t in tries if t.program is not None), None)
+    captures = {tried.attempt.method: _judge(tried, chosen) for tried in tries}
     if chosen is None:
-        return Report(name, None, tuple(tries), None, fidelity.failures(tuple(t.attempt for t in tries)))
+        return Report(name, None, tuple(tries), None, captures)
     chosen = chosen.replace_source(attempts=tuple(t.attempt for t in tries))
-    return Report(name, chosen, tuple(tries), _analyses(chosen), _captures(chosen, tries))
+    return Report(name, chosen, tuple(tries), _analyses(chosen), captures)
 
 
 def inspect_program(program: Program, *, name: str) -> Report:
     """Analyze a program that was read from a file."""
-    return Report(name, program, (), _analyses(program), fidelity.analyze(program).findings)
+    return Report(name, program, (), _analyses(program), {program.source.method: fidelity.analyze(program).findings})
 
 
 def compile_report(report: Report, *, announce: Callable[[str], None] = lambda compiler: None, **options: Any) -> Report:
@@ -127,11 +128,11 @@ def _analyses(program: Program) -> Analyses:
     return Analyses(size.analyze(program), control_flow.analyze(program), constant_folding.analyze(program))
 
 
-def _captures(chosen: Program, tries: list[Tried]) -> tuple[Finding, ...]:
-    """What the methods say of themselves and, of the others that worked, what they lost against the chosen one."""
-    found = list(fidelity.analyze(chosen).findings)
-    for tried in tries:
-        if tried.program is not None and tried.attempt.method != chosen.source.method:
-            found += fidelity.analyze(tried.program).findings
-            found += fidelity.compare(tried.program, chosen).findings
-    return tuple(found)
+def _judge(tried: Tried, chosen: Program | None) -> tuple[Finding, ...]:
+    """Why a method failed; or what its capture says of itself and, if it is not the chosen one, what it lost against that."""
+    if tried.program is None:
+        return fidelity.failures((tried.attempt,))
+    found = fidelity.analyze(tried.program).findings
+    if chosen is None or tried.program is chosen:
+        return found
+    return found + fidelity.compare(tried.program, chosen).findings

@@ -13,7 +13,7 @@ from typing import Any
 
 from graphlab.capture.dispatch import load
 from graphlab.cli.targets import find_models, python_file
-from graphlab.errors import GraphlabError
+from graphlab.errors import GraphlabError, InputsNeeded
 from graphlab.findings import Severity
 from graphlab.report import Report, compile_report, inspect_model, inspect_program
 
@@ -83,12 +83,21 @@ def _reports(args: argparse.Namespace) -> Iterator[Report]:
     with _busy(f"running {args.target}"):
         models = find_models(args.target, args.input)
     _one_drawing(args, [model.name for model in models])
+    needing: list[InputsNeeded] = []
     for model in models:
         name = f"{args.target.rpartition(':')[0] or args.target}:{model.name}"
         with _busy(f"capturing {model.name}"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what bears on the capture's truth is in the findings
-            report = inspect_model(model.model, model.inputs, name=name, method=args.method, every_method=args.every_method)
+            try:
+                report = inspect_model(model.model, model.inputs, name=name, method=args.method, every_method=args.every_method)
+            except InputsNeeded as error:  # of several models some may be parts of others, never called on their own
+                needing.append(error)
+                continue
         yield report
+    if len(needing) == len(models):
+        raise needing[0]
+    for error in needing:
+        print(f"graphlab: skipped one: {error}", file=sys.stderr)
 
 
 def _one_drawing(args: argparse.Namespace, names: list[str]) -> None:

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or bool(os.environ.get("GRAPHLAB_DEBUG"))
     args = _parse([word for word in words if word != "--debug"])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets with a page about CPU features
     try:
         return int(import_module(f"graphlab.cli.{args.command}").run(args))
     except GraphlabError as error:

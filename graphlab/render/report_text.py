@@ -26,6 +26,7 @@ OPS_SHOWN = 8
 MODULES_SHOWN = 12
 CONSTRUCTS_SHOWN = 20
 FINDINGS_SHOWN = 30
+TYPE_WIDTH = 100
 
 
 def console() -> Console:
@@ -39,7 +40,7 @@ def print_capture(out: Console, report: Report) -> None:
     program = report.program
     if program is not None:
         _row(out, "captured", _captured(program))
-    for line in _tries(report.tries, program):
+    for line in _tries(report):
         _row(out, "", line)
     if program is None or report.analyses is None:
         _row(out, "captured", Text("nothing: no method works on it", "bold red"))
@@ -58,24 +59,31 @@ def print_compiles(out: Console, report: Report) -> None:
 
 
 def print_findings(out: Console, report: Report) -> None:
-    """All findings, the gravest first, equal ones at one line counted."""
+    """All findings, the gravest first; those of one code at one line are told once and counted."""
     found = report.findings
     if not found:
         _row(out, "findings", Text("none", "green"))
         return
     _row(out, "findings", Text(_totals(found)))
-    for finding in found[:FINDINGS_SHOWN]:
+    groups: dict[tuple[str, Frame | None], list[Finding]] = {}
+    for finding in found:
+        groups.setdefault((finding.code, finding.where), []).append(finding)
+    for same in list(groups.values())[:FINDINGS_SHOWN]:
+        finding = same[0]
         line = Text("  ")
         line.append(f"{finding.code} ", _COLOUR[finding.severity])
-        line.append(_place(finding.where), "bold")
+        if finding.where is None or str(finding.where) not in finding.message:
+            line.append(_place(finding.where), "bold")
         line.append(_near(finding.message))
+        line.append(f"  (and {len(same) - 1} more at this place)" if len(same) > 1 else "", "dim")
         out.print(line)
         if finding.do:
             out.print(Text(f"        {finding.do}", "dim"))
-    if len(found) > FINDINGS_SHOWN:
-        out.print(f"  ... and {len(found) - FINDINGS_SHOWN} more; --json has them all")
-    codes = sorted({finding.code for finding in found})
-    out.print(Text(f"  'graphlab explain {codes[0]}' says more of a code", "dim"))
+    hidden = sum(len(same) for same in list(groups.values())[FINDINGS_SHOWN:])
+    if hidden:
+        out.print(f"  ... and {hidden} more; --json has them all")
+    codes = ", ".join(dict.fromkeys(finding.code for finding in found))
+    out.print(Text(f"  'graphlab explain CODE' says more: {codes}", "dim"))
 
 
 def _row(out: Console, head: str, body: Text | str) -> None:
@@ -100,25 +108,22 @@ def _captured(program: Program) -> Text:
     return text
 
 
-def _tries(tries: tuple[Tried, ...], chosen: Program | None) -> Iterator[Text]:
-    if len(tries) < 2 and chosen is not None:
+def _tries(report: Report) -> Iterator[Text]:
+    if len(report.tries) < 2 and report.program is not None:
         return
-    for tried in tries:
+    for tried in report.tries:
         text = Text(f"  {tried.attempt.method:<12}")
         if tried.program is None:
-            text.append("fails   ", "red")
+            text.append("fails  ", "red")
             text.append(_place(tried.attempt.frame), "bold")
-            text.append(tried.attempt.error.splitlines()[0] if tried.attempt.error else "")
-        elif chosen is not None and tried.attempt.method == chosen.source.method:
-            text.append("works   ", "green")
-            text.append(f"{count(tried.program.count(), 'node')}; this report is on it")
+            text.append(tried.attempt.error.partition("\n")[0])
         else:
-            text.append("runs    ", "yellow")
-            text.append(
-                f"{count(tried.program.count(), 'node')}; see the findings for what it lost"
-                if tried.program.source.notes
-                else count(tried.program.count(), "node")
-            )
+            errors = sum(1 for f in report.captures[tried.attempt.method] if f.severity is Severity.ERROR)
+            text.append("wrong  " if errors else "works  ", "bold red" if errors else "green")
+            text.append(count(tried.program.count(), "node"))
+            text.append(f", {count(errors, 'error')} below" if errors else "")
+            if report.program is not None and tried.attempt.method == report.program.source.method:
+                text.append("; this report is on it")
         yield text
 
 
@@ -127,7 +132,7 @@ def _print_size(out: Console, report: Report) -> None:
     size = report.analyses.size
     for head, values in (("inputs", size.inputs), ("outputs", size.outputs)):
         if values:
-            shown = "  ".join(f"{v.name}: {v.type}" for v in values[:6])
+            shown = "  ".join(_short(f"{v.name}: {v.type}") for v in values[:6])
             _row(out, head, shown + (f"  ... {len(values) - 6} more" if len(values) > 6 else ""))
     text = f"{count(size.ops, 'op')}, depth {size.depth}"
     if size.longest_path is not None:
@@ -162,7 +167,12 @@ def _constructs(constructs: tuple[Construct, ...], program: Program) -> Iterator
     if not constructs:
         yield Text("none: the same operations at every run")
         return
-    for construct in constructs[:CONSTRUCTS_SHOWN]:
+    # Layers that do the same at one place are told once.
+    groups: dict[object, list[Construct]] = {}
+    for c in constructs:
+        groups.setdefault((c.form, c.where, c.nesting, c.decided_by, c.trip_count, tuple(r.ops for r in c.regions)), []).append(c)
+    for same in list(groups.values())[:CONSTRUCTS_SHOWN]:
+        construct = same[0]
         depth = min((len(path) for path in construct.nesting), default=0)
         text = Text("  " * depth)
         text.append(f"{construct.form} ", "bold")
@@ -171,11 +181,12 @@ def _constructs(constructs: tuple[Construct, ...], program: Program) -> Iterator
             text.append(f"trip count {construct.trip_count}; ")
         text.append(_decided(construct, program))
         text.append("; " + ", ".join(f"{r.role} {count(r.ops, 'op')}" for r in construct.regions), "dim")
-        if construct.ways > 1:
-            text.append(f"; reached {construct.ways} ways", "dim")
+        text.append(f"; reached {construct.ways} ways" if construct.ways > 1 else "", "dim")
+        text.append(f"  (and {len(same) - 1} more like it)" if len(same) > 1 else "", "dim")
         yield text
-    if len(constructs) > CONSTRUCTS_SHOWN:
-        yield Text(f"... {len(constructs) - CONSTRUCTS_SHOWN} more; --json has them all")
+    hidden = sum(len(same) for same in list(groups.values())[CONSTRUCTS_SHOWN:])
+    if hidden:
+        yield Text(f"... {hidden} more; --json has them all")
 
 
 def _scope(program: Program, construct: Construct) -> str:
@@ -199,7 +210,7 @@ def _decided(construct: Construct, program: Program) -> str:
     for cause in construct.causes[:3]:
         node = program.node(cause.ref)
         frame = program.frame(node)
-        causes.append(f"{cause.name or node.op}{f' at {_at(frame)}' if frame and node.kind == 'op' else ''}")
+        causes.append(f"{node.op if node.kind == 'op' else cause.name}{f' at {_at(frame)}' if frame and node.kind == 'op' else ''}")
     more = construct.cause_count - len(causes)
     told = f": {', '.join(causes)}{f' and {more} more' if more else ''}" if causes else ""
     return _DECIDED[construct.decided_by] + told
@@ -267,6 +278,10 @@ def _place(frame: Frame | None) -> str:
 
 def _at(frame: Frame) -> str:
     return _near(str(frame))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= TYPE_WIDTH else text[: TYPE_WIDTH - 3] + "..."
 
 
 def _near(text: str) -> str:
