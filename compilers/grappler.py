@@ -25,6 +25,12 @@ EXTRA = "tensorflow"
 OPTIMIZERS = ("constfold", "shape", "arithmetic", "remap", "loop", "dependency")
 """TensorFlow's names, in the order its meta optimizer runs them (tensorflow/core/grappler/optimizers/meta_optimizer.cc)."""
 
+KNOWN = (
+    *OPTIMIZERS, "pruning", "function", "common_subgraph_elimination", "debug_stripper", "layout", "memory", "pin_to_host",
+    "implementation_selector", "scoped_allocator", "auto_mixed_precision", "auto_mixed_precision_cpu",
+)  # fmt: skip
+"""All names that may be asked for. TensorFlow passes over a name it does not know without a word."""
+
 METRICS: Mapping[str, tuple[str, str]] = {
     "ops_before": ("ops", "nodes of the function as traced and of all functions it reaches"),
     "ops_frozen": ("ops", "the same after freezing: calls are inlined, variable reads are gone"),
@@ -79,6 +85,9 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
     asked = f"optimize {program.entry} with Grappler for {target}"
     if target not in targets():
         raise CompileError(asked, found=f"this compiler has the targets {', '.join(targets())}", do="choose one of them", reason="failed")
+    unknown = [name for name in options.optimizers if name not in KNOWN]
+    if unknown:
+        raise CompileError(asked, found=f"Grappler has no optimizer '{unknown[0]}'", do=f"choose from {', '.join(KNOWN)}", reason="failed")
     folder = child.Folder()
     frozen = grappler_freeze.freeze(program.native, folder.path / "frozen.pb", asked=asked)
     outcome = child.run(

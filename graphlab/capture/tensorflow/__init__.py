@@ -5,6 +5,7 @@ This module imports no framework; what it needs of TensorFlow is loaded once a t
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from typing import Any
 
 from graphlab.capture.inputs import Inputs
@@ -58,7 +59,7 @@ def _is_keras(target: object) -> bool:
 def _is_module(target: object) -> bool:
     """A ``tf.Module`` whose ``__call__`` is a ``tf.function``."""
     module = any((base.__module__, base.__name__) == ("tensorflow.python.module.module", "Module") for base in type(target).__mro__)
-    return module and _is_function(vars(type(target)).get("__call__"))
+    return module and _is_function(getattr_static(type(target), "__call__", None))
 
 
 def _require_tensorflow_backend(model: Any) -> None:

@@ -89,7 +89,7 @@ def _origins(graph: Any, paths: Mapping[int, str]) -> dict[str, Origin]:
     names = _input_names(own)
     for index, (tensor, name) in enumerate(zip(own, names, strict=True)):
         found[tensor.op.name] = Origin("input", index, name)
-    variables = {id(variable.handle): variable for variable in graph.variables if hasattr(variable, "handle")}
+    variables = {id(variable.handle): variable for variable in _variables(graph) if hasattr(variable, "handle")}
     index = len(own)
     for outer, tensor in captured:
         variable = variables.get(id(outer))
@@ -105,6 +105,18 @@ def _origins(graph: Any, paths: Mapping[int, str]) -> dict[str, Origin]:
             found[tensor.op.name] = Origin("input", index, tensor.op.name)
             index += 1
     return found
+
+
+def _variables(graph: Any) -> tuple[Any, ...]:
+    try:
+        variables: tuple[Any, ...] = graph.variables
+    except AssertionError as error:  # TensorFlow holds them weakly, and would refuse to run the function too
+        raise CaptureError(
+            f"read the graph '{graph.name}'",
+            found="a variable that it uses was deleted",
+            do="keep the variables of a function as long as the function, for instance in an object's attributes",
+        ) from error
+    return variables
 
 
 def _input_names(tensors: list[Any]) -> list[str]:

@@ -197,18 +197,17 @@ class _Region:
         Raises:
             FormatError: there is no such output.
         """
-        node, _, rest = reference.partition(":")
+        node, *rest = reference.split(":")
         if node in self._arguments:
             return node, 0
         definition = self.nodes.get(node)
-        argument, _, index = rest.partition(":")
-        port: int | None = 0
-        if definition is None:
-            port = None
-        elif argument.isdecimal() and not index:
-            port = int(argument)
-        elif argument and (index or "0").isdecimal():
-            port = self._spec(definition).port(argument, int(index or 0), definition.attr)
+        port: int | None = None
+        if definition is not None and not rest:
+            port = 0
+        elif definition is not None and len(rest) == 1 and rest[0].isdecimal():
+            port = int(rest[0])
+        elif definition is not None and len(rest) == 2 and rest[1].isdecimal():
+            port = self._specs[definition.op].port(rest[0], int(rest[1]), definition.attr)
         if port is None:
             raise FormatError(
                 f"read the graph '{self.name}'",
@@ -234,9 +233,6 @@ class _Region:
                 data.append((found[0], name, found[1], slot))
                 slot += 1
         return data, control
-
-    def _spec(self, node: Any) -> OpSpec:
-        return self._specs[node.op]
 
 
 def _filled(region: _Region, made: list[tuple[str, dict[str, Any]]], outputs: Sequence[str], control_outputs: Iterable[str]) -> Graph:

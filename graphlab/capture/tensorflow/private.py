@@ -70,8 +70,8 @@ def translated_stack(error: BaseException) -> list[tuple[str, int, str]]:
         return []
     try:
         return [(frame.filename, frame.lineno, frame.function_name or "<lambda>") for frame in metadata.translated_stack]
-    except AttributeError as gone:
-        raise gone("ag_error_metadata.translated_stack") from gone
+    except AttributeError as missing:
+        raise gone("ag_error_metadata.translated_stack") from missing
 
 
 def gone(what: str) -> GraphlabError:

@@ -16,7 +16,10 @@ _FOLD: dict[str, Callable[[int, int], int]] = {
     "tf.AddV2": operator.add, "tf.Add": operator.add, "tf.Sub": operator.sub, "tf.Mul": operator.mul,
     "tf.Maximum": max, "tf.Minimum": min,
 }  # fmt: skip
-_PASS = ("tf.Identity", "tf.Cast", "tf.Squeeze", "tf.Reshape", "tf.StopGradient")
+# Of one element, these are that element.
+_PASS = (
+    "tf.Identity", "tf.Cast", "tf.Squeeze", "tf.Reshape", "tf.ExpandDims", "tf.StopGradient", "tf.Max", "tf.Min", "tf.Sum", "tf.Prod",
+)  # fmt: skip
 # comparison -> (whether the counter stands first, how far past the bound the last round may be)
 _COMPARE = {"tf.Less": (True, 0), "tf.LessEqual": (True, 1), "tf.Greater": (False, 0), "tf.GreaterEqual": (False, 1)}
 

@@ -11,10 +11,10 @@ _SAME = """
     Abs Acos Acosh Asin Asinh Atan Atanh BitwiseAnd BitwiseOr BitwiseXor Cast Ceil Cos Cosh Div Einsum Elu Equal Erf Exp
     Floor Greater Identity Less Log MatMul MaxPool Mul Neg Pow Range Reciprocal Relu Reshape Round Selu Shape Sigmoid
     Sign Sin Sinh Size Softmax Softplus Softsign Split Sqrt Squeeze Sub Tan Tanh Tile Transpose
-""".split()
+"""
 
 CANONICAL: dict[str, str] = {
-    **{f"tf.{name}": name for name in _SAME},
+    **{f"tf.{name}": name for name in _SAME.split()},
     # elementwise
     "tf.Add": "Add", "tf.AddV2": "Add", "tf.BiasAdd": "Add", "tf.BiasAddV1": "Add", "tf.AddN": "Sum",
     "tf.RealDiv": "Div", "tf.FloorMod": "Mod", "tf.Mod": "Mod", "tf.TruncateMod": "Mod",

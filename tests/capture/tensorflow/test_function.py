@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphlab
-from graphlab import Inputs, Node, Program, Use
+from graphlab import CaptureError, Inputs, Node, Program, Use
 from graphlab.ir.values import OpaqueType, TensorType
 
 pytest.importorskip("tensorflow")
@@ -36,7 +36,7 @@ def nested(tf: Any) -> Program:
     def nested(x: Any, n: Any) -> Any:
         for i in tf.range(n):
             for _ in tf.range(4):
-                if tf.reduce_sum(x) > 0.0:
+                if tf.reduce_sum(x) > 0.0:  # noqa: SIM108 (a statement is what AutoGraph must turn into a branch)
                     x = x - 1.0
                 else:
                     x = x * tf.cast(i, tf.float32)
@@ -166,7 +166,7 @@ def test_case_branches_are_numbered(tf: Any, definition_count: Callable[[Program
 
 
 def test_map_fn_is_a_loop_with_its_function_in_the_body(tf: Any) -> None:
-    program = graphlab.capture(tf.function(lambda x: tf.map_fn(lambda row: tf.tanh(row), x)), ("f32[5,3]",))
+    program = graphlab.capture(tf.function(lambda x: tf.map_fn(tf.tanh, x)), ("f32[5,3]",))
     name, _ = node_of(program, "tf.Tanh")
     _, loop = node_of(program, "tf.StatelessWhile")
     assert loop.calls["body"].graph == name
@@ -229,6 +229,17 @@ def test_variables_are_parameters_by_name_with_a_lazy_value(tf: Any) -> None:
     np.testing.assert_array_equal(parameter.value.array(), weight.numpy())
 
 
+def test_a_function_whose_variable_is_gone_is_refused(tf: Any) -> None:
+    def build() -> Any:
+        variable = tf.Variable(1.0)
+        return tf.function(lambda: variable * 2.0).get_concrete_function()
+
+    concrete = build()
+    gc.collect()
+    with pytest.raises(CaptureError, match="a variable that it uses was deleted"):
+        graphlab.capture(concrete)
+
+
 def test_a_captured_tensor_is_a_constant(tf: Any) -> None:
     table = tf.constant(np.arange(1000, dtype=np.int64))
     program = graphlab.capture(tf.function(lambda i: tf.gather(table, i)), ("i32[2]",))
@@ -271,7 +282,9 @@ def test_a_call_has_the_effects_of_what_it_calls_at_any_depth(tf: Any) -> None:
     def coin() -> Any:
         return tf.random.uniform(()) > 0.5
 
-    program = graphlab.capture(tf.function(lambda x: tf.cond(coin(), lambda: x, lambda: tf.cond(coin(), lambda: -x, lambda: x))), ("f32[2]",))
+    program = graphlab.capture(
+        tf.function(lambda x: tf.cond(coin(), lambda: x, lambda: tf.cond(coin(), lambda: -x, lambda: x))), ("f32[2]",)
+    )
     assert {node.op: node.effects for node in program.main.each_node() if node.calls} == {
         "tf.StatefulPartitionedCall": ("random",),
         "tf.If": ("random",),
