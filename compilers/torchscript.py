@@ -6,6 +6,7 @@ which change a module in place, touch the caller's.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,7 @@ NAME = "torchscript"
 EXTRA = "torch"
 
 METRICS: Mapping[str, tuple[str, str]] = {
-    "ops_before": ("ops", "nodes of forward and of all it calls, inlined, nested blocks included; without constants and attribute reads"),
+    "ops_before": ("ops", "nodes of forward with all it calls inlined, nested blocks included; without constants and attribute reads"),
     "ops_frozen": ("ops", "the same after torch.jit.freeze: attributes become constants, what depends on constants alone is folded"),
     "ops_after": ("ops", "the same after all passes"),
     "folded_ops": ("ops", "operations that freeze removed: computed from constants alone, or never used"),
@@ -72,7 +73,9 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
         raise CompileError(asked, found=f"this compiler has the targets {', '.join(targets())}", do="choose one of them", reason="failed")
     folder = child.Folder()
     try:
-        torch.jit.save(program.native, str(folder.path / "module.pt"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of all of TorchScript
+            torch.jit.save(program.native, str(folder.path / "module.pt"))
     except RuntimeError as error:
         raise CompileError(
             asked, found=f"the module cannot be saved: {str(error).strip()}", do="keep Python-only values and ops out of it", step="save"
@@ -120,7 +123,8 @@ def _notes(answer: Mapping[str, Any]) -> str:
 
 
 def _metrics(answer: Mapping[str, Any]) -> dict[str, Metric]:
-    before, frozen, after = answer["before"], answer["stages"][0], answer["stages"][-1]
+    before, after = answer["before"], answer["stages"][-1]
+    frozen = next(stage for stage in answer["stages"] if stage["name"] == "freeze")
     counted = "counted on torch's own graph"
     return {
         "ops_before": Measured(before["ops"], "ops", counted),

@@ -43,6 +43,12 @@ def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"training": training, "before": before, "stages": stages}
 
 
+def _inline(module: Any) -> Any:
+    # Calls become their bodies, so that what freeze removes is told from what it only moved.
+    torch._C._jit_pass_inline(module.graph)
+    return module
+
+
 def _freeze(module: Any) -> Any:
     return torch.jit.freeze(module, optimize_numerics=False)
 
@@ -53,12 +59,13 @@ def _frozen_optimizations(module: Any) -> Any:
 
 
 PASSES: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("inline", _inline),
     ("freeze", _freeze),
     ("run_frozen_optimizations", _frozen_optimizations),
     ("optimize_for_inference", torch.jit.optimize_for_inference),
 )
-"""In order. What the first leaves is folded; the second merges batch norms into convolutions and the like;
-the third replaces operations by a library's (oneDNN on the CPU)."""
+"""In order. ``freeze`` makes attributes constants and folds; the next merges batch norms into convolutions and the like;
+the last replaces operations by a library's (oneDNN on the CPU)."""
 
 
 def _nodes(block: Any) -> Iterator[Any]:

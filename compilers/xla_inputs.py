@@ -71,7 +71,7 @@ def _from_tensorflow(function: Any, asked: str) -> bytes:
     def entry(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
-    entry.__name__ = function.name.removeprefix("__inference_")
+    entry.__name__ = tf.compat.as_str(function.name).removeprefix("__inference_")
     args, kwargs = function.structured_input_signature
     compiled = tf.function(entry, jit_compile=True, autograph=False)
     try:
