@@ -23,8 +23,8 @@ def arguments(asked: str, function: Any, inputs: Inputs | None) -> tuple[tuple[A
     """Positional and named arguments to trace ``function`` with.
 
     Raises:
-        InputsNeeded: none are given, and the function needs some.
-        CaptureError: they do not fit its parameters, or a type has a dim that is neither size nor formula.
+        InputsNeeded: none are given and the function needs some, or they do not fit its parameters.
+        CaptureError: a type has a dim that is neither size nor formula.
     """
     signature = _signature(function)
     given = Inputs() if inputs is None else inputs
@@ -82,7 +82,7 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-def _misfit(asked: str, function: Any, signature: inspect.Signature, inputs: Inputs | None, error: TypeError) -> CaptureError:
+def _misfit(asked: str, function: Any, signature: inspect.Signature, inputs: Inputs | None, error: TypeError) -> InputsNeeded:
     names = ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in signature.parameters.values())
     name = getattr(function, "__name__", "f")
     required = list(_required(signature.parameters))
@@ -91,9 +91,8 @@ def _misfit(asked: str, function: Any, signature: inspect.Signature, inputs: Inp
         f"pass an example or a type for each: graphlab.capture({name}, {{{example}}}); in a file, add {name}_inputs = {{{example}}}; "
         f"on the command line, {' '.join(f'--input {n}=f32[2,3]' for n in required)}"
     )
-    if inputs is None:
-        return InputsNeeded(asked, found=f"it takes ({names}), and no inputs are given", do=do)
-    return CaptureError(asked, found=f"it takes ({names}): {error}", do=do)
+    told = "no inputs are given" if inputs is None else str(error)
+    return InputsNeeded(asked, found=f"it takes ({names}): {told}", do=do)
 
 
 def _required(parameters: Mapping[str, inspect.Parameter]) -> Iterator[str]:

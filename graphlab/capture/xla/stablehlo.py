@@ -46,6 +46,7 @@ _CONSTANTS = ("stablehlo.constant", "mhlo.constant", "arith.constant")
 # Facts of the function, not of a value: they are kept elsewhere.
 _FUNCTION_FACTS = ("sym_name", "function_type", "arg_attrs", "res_attrs")
 _SHARDINGS = ("mhlo.sharding", "sdy.sharding")
+_NUMBERED = re.compile(r"_\d+$")  # what makes a symbol unique
 _JIT = re.compile(r"p?jit\([^/]*\)/")
 
 
@@ -66,8 +67,9 @@ def read_module(
         first_column: the number that the module's producer gives a line's first column.
         users: leaves the user's frames of a stack, innermost first.
         dims: ranges of symbolic dimensions, where the caller knows them.
-        draws: names of locations at which the producer's own operation draws random numbers. It is lowered
-            to a call of plain arithmetic: the call has the effect ``random``, its callee's operations have none.
+        draws: names of the producer's own operations that draw random numbers. One lowered to a function of
+            plain arithmetic leaves its name to that function: the call has the effect ``random``, the
+            arithmetic none.
 
     Raises:
         FormatError: a region with several blocks, a value used outside its region, or no function.
@@ -251,7 +253,7 @@ class _Region:
             effects = ("opaque",)  # a function that is declared only
         told, loc = walk.place(op.location)
         scope, _, primitive = _JIT.sub("", told, count=1).rpartition("/")
-        if name == "func.call" and primitive in walk.draws:
+        if name == "func.call" and _NUMBERED.sub("", attrs["callee"]) in walk.draws:
             effects = ("random",)
         meta: dict[str, Any] = {}
         if primitive:
