@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from graphlab.errors import GraphlabError
+from graphlab.ir.constants import digest as digest
 
 HEAD_BYTES = 4096
 
@@ -53,8 +53,3 @@ class File:
         except UnicodeDecodeError:
             return f"{self.size:,} bytes, the first {self.head[:8].hex(' ')}"
         return f"{self.size:,} bytes of text, the first line {text.strip().splitlines()[0][:40]!r}" if text.strip() else "blank text"
-
-
-def digest(data: bytes) -> str:
-    """BLAKE2b-128 in hex, as ``Source.digest`` keeps it."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()

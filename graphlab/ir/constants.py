@@ -67,7 +67,7 @@ class Constant:
             )
         data = self._data() if callable(self._data) else self._data
         if self._digest is None:
-            self._digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+            self._digest = digest(data)
         self._nbytes = len(data)
         return data
 
@@ -141,3 +141,8 @@ class Constant:
 
     def __repr__(self) -> str:
         return f"Constant({self.preview()})"
+
+
+def digest(data: bytes) -> str:
+    """BLAKE2b-128 in hex, as :class:`Constant` and ``Source.digest`` keep it."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -12,10 +12,10 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from graphlab.errors import FormatError, GraphlabError
-from graphlab.ir.constants import INLINE_BYTES, Constant
+from graphlab.ir.constants import INLINE_BYTES, Constant, digest
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Control, Graph, Operand
@@ -25,6 +25,10 @@ from graphlab.ir.verify import ensure_verified
 
 VERSION = 1
 MAGIC = b'{"graphlab":'
+ONLY_DIGEST = "the .graphlab file stores only its digest"
+MAX_TYPE_LEAVES = 100_000
+MAX_TYPE_DEPTH = 100
+"""What a tuple type in a file may unfold to. Real ones stay far below: 2,000 leaves, 4 deep."""
 
 
 def save(program: Program, path: str | Path) -> None:
@@ -54,12 +58,15 @@ def dumps(program: Program) -> bytes:
         },
         "dims": {name: [r.min, r.max] for name, r in program.dims.items()},
         "meta": encode.value(program.meta),
-        "frames": [[f.file, f.line, f.column, f.function, f.caller] for f in program.frames],
+        "frames": [_frame_record(f) for f in program.frames],
     }
     lines = ["{" + ",\n".join(f"{_json(key)}:{_json(value)}" for key, value in head.items())]
     lines.append(',\n"types":[' + ",\n".join(map(_json, encode.types)) + "]")
     lines.append(',\n"graphs":[\n' + ",\n".join(graphs) + "]}\n")
-    return "".join(lines).encode()
+    try:
+        return "".join(lines).encode()
+    except UnicodeEncodeError as error:
+        raise GraphlabError("write the program", found=f"a text in it is no Unicode: {error}", do="rename what holds it") from error
 
 
 def load(path: str | Path) -> Program:
@@ -75,26 +82,28 @@ def loads(data: bytes, *, name: str = "<bytes>") -> Program:
     """Read the bytes of a ``.graphlab`` file.
 
     Raises:
-        FormatError: not JSON, another version, or a program that breaks the IR's rules.
+        FormatError: not JSON, another version, or not of the schema.
+        VerifyError: of the schema, but a program that breaks the IR's rules.
     """
     asked = f"read {name} as a .graphlab file"
     redo = "save it again with graphlab, or check that the file is whole"
     try:
         raw = json.loads(data)
+        if b"\\ud" in data.lower():  # an escaped half of a surrogate pair is legal JSON and no text
+            json.dumps(raw, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise FormatError(asked, found=f"not JSON: {error.msg}", do=redo, where=f"{name}:{error.lineno}:{error.colno}") from error
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
         raise FormatError(asked, found=f"not JSON that can be read: {error}", do=redo) from error
     if not isinstance(raw, dict) or "graphlab" not in raw:
         raise FormatError(asked, found="it has no 'graphlab' version field", do=redo)
-    if raw["graphlab"] != VERSION:
+    if raw["graphlab"] is True or raw["graphlab"] != VERSION:
         raise FormatError(asked, found=f"version {raw['graphlab']!r}; this graphlab reads {VERSION}", do="use the graphlab that wrote it")
     try:
-        program = _program(raw)
+        return ensure_verified(_program(raw))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, OverflowError) as error:
         # Everything in the file is data of unknown soundness: whatever Python says of it, the file is at fault.
         raise FormatError(asked, found=f"it does not follow the schema ({type(error).__name__}: {error})", do=redo) from error
-    return ensure_verified(program)
 
 
 class _Encoder:
@@ -130,10 +139,11 @@ class _Encoder:
                 return {"opaque": value.name}
 
     def constant(self, value: Constant) -> dict[str, Any]:
-        record: dict[str, Any] = {"type": self.type(value.type), "nbytes": value.nbytes, "digest": value.digest}
+        digest = value.digest  # first: it fetches the bytes, and then their number is exact
+        record: dict[str, Any] = {"type": self.type(value.type), "nbytes": value.nbytes, "digest": digest}
         if value.available and value.nbytes is not None and value.nbytes <= INLINE_BYTES:
             record["bytes"] = base64.b64encode(value.bytes()).decode()
-        elif value.reason:
+        elif value.reason and value.reason != ONLY_DIGEST:
             record["reason"] = value.reason
         return record
 
@@ -179,11 +189,15 @@ def _source(source: Source, encode: _Encoder) -> dict[str, Any]:
         "path": source.path,
         "digest": source.digest,
         "attempts": [
-            {"method": a.method, "ok": a.ok, "error": a.error, "frame": a.frame and [a.frame.file, a.frame.line, a.frame.column, a.frame.function, None]}
+            {"method": a.method, "ok": a.ok, "error": a.error, "frame": None if a.frame is None else [*_frame_record(a.frame)[:4], None]}
             for a in source.attempts
         ],
         "notes": [encode.value(note) for note in source.notes],
     }  # fmt: skip
+
+
+def _frame_record(frame: Frame) -> list[Any]:
+    return [frame.file, frame.line, frame.column, frame.function, frame.caller]
 
 
 def _slot(slot: Slot, encode: _Encoder) -> dict[str, Any]:
@@ -235,7 +249,13 @@ def _node(id: str, graph: Graph, encode: _Encoder) -> dict[str, Any]:
 class _Decoder:
     def __init__(self, records: list[Any]) -> None:
         self.types: list[ValueType] = []
+        sizes: list[tuple[int, int]] = []  # leaves and depth of each type: a few nested tuples can unfold to any number
         for record in records:
+            inner = [sizes[_int(i)] for i in record.get("tuple", ())]
+            leaves, depth = 1 + sum(n for n, _ in inner), 1 + max((d for _, d in inner), default=0)
+            if leaves > MAX_TYPE_LEAVES or depth > MAX_TYPE_DEPTH:
+                raise ValueError(f"type {len(sizes)} holds {leaves} others, {depth} deep")
+            sizes.append((leaves, depth))
             self.types.append(self._type(record))
 
     def _type(self, record: dict[str, Any]) -> ValueType:
@@ -259,7 +279,9 @@ class _Decoder:
 
     def constant(self, record: dict[str, Any]) -> Constant:
         data = base64.b64decode(_text(record["bytes"]), validate=True) if "bytes" in record else None
-        reason = record.get("reason") or "" if data is not None else record.get("reason") or "the .graphlab file stores only its digest"
+        if data is not None and (len(data), digest(data)) != (record["nbytes"], record["digest"]):
+            raise ValueError("a constant's bytes are not those its digest was taken of")
+        reason = record.get("reason") or "" if data is not None else record.get("reason") or ONLY_DIGEST
         nbytes = record["nbytes"]
         return Constant(
             self.type(record["type"]), data, digest=_optional_text(record["digest"]),
@@ -277,15 +299,15 @@ class _Decoder:
     def bag(self, record: dict[str, Any]) -> FrozenDict[str, Any]:
         return FrozenDict({_text(k): self.value(v) for k, v in record.items()})
 
-    _TAGS: dict[str, Callable[[_Decoder, Any], Any]] = {
-        "float": lambda self, body: float(body),
+    _TAGS: ClassVar[dict[str, Callable[[_Decoder, Any], Any]]] = {
+        "float": lambda _, body: float(body),
         "complex": lambda self, body: complex(self.value(body[0]), self.value(body[1])),
         "map": lambda self, body: self.bag(body),
-        "bytes": lambda self, body: base64.b64decode(body, validate=True),
-        "dim": lambda self, body: SymDim(_text(body)),
+        "bytes": lambda _, body: base64.b64decode(body, validate=True),
+        "dim": lambda _, body: SymDim(_text(body)),
         "type": lambda self, body: self.type(body),
         "constant": lambda self, body: self.constant(body),
-        "operand": lambda self, body: Operand(_int(body)),
+        "operand": lambda _, body: Operand(_int(body)),
     }
 
 
@@ -301,6 +323,16 @@ def _text(value: Any) -> str:
     return value
 
 
+def _optional_int(value: Any) -> int | None:
+    return None if value is None else _int(value)
+
+
+def _bag(value: Any) -> FrozenDict[str, Any]:
+    if not isinstance(value, FrozenDict):
+        raise TypeError(f"{value!r:.60} where a map belongs")
+    return value
+
+
 def _optional_text(value: Any) -> str | None:
     return None if value is None else _text(value)
 
@@ -310,12 +342,23 @@ def _dim(value: Any) -> Dim:
 
 
 def _ints(values: Iterable[Any]) -> tuple[int | None, ...]:
-    return tuple(None if v is None else _int(v) for v in values)
+    return tuple(_optional_int(v) for v in values)
 
 
 def _frame(record: list[Any]) -> Frame:
     file, line, column, function, caller = record
     return Frame(_text(file), _int(line), _int(column), _text(function), None if caller is None else _int(caller))
+
+
+def _control(record: list[Any]) -> Control:
+    form, predicate, condition, trip_slot, trip_count = record
+    if form not in ("conditional", "loop"):
+        raise ValueError(f"a node's control has the form {form!r}")
+    if condition is not None:
+        role, output = condition
+        condition = (_text(role), _int(output))
+    known = trip_count if trip_count is None or isinstance(trip_count, str) else _int(trip_count)
+    return Control(form, _optional_int(predicate), condition, _optional_int(trip_slot), known)
 
 
 def _slots(records: list[dict[str, Any]], decode: _Decoder) -> tuple[Slot, ...]:
@@ -346,9 +389,10 @@ def _program(raw: dict[str, Any]) -> Program:
             path=_optional_text(source["path"]),
             digest=_optional_text(source["digest"]),
             attempts=tuple(
-                Attempt(_text(a["method"]), bool(a["ok"]), 0.0, _text(a["error"]), a["frame"] and _frame(a["frame"])) for a in source["attempts"]
+                Attempt(_text(a["method"]), bool(a["ok"]), 0.0, _text(a["error"]), None if a["frame"] is None else _frame(a["frame"]))
+                for a in source["attempts"]
             ),
-            notes=tuple(decode.value(note) for note in source["notes"]),
+            notes=tuple(_bag(decode.value(note)) for note in source["notes"]),
         ),
         signatures={
             _text(name): Signature(_text(s["graph"]), _slots(s["inputs"], decode), _slots(s["outputs"], decode))
@@ -356,12 +400,14 @@ def _program(raw: dict[str, Any]) -> Program:
         },
         dims={_text(name): DimRange(_int(low), None if high is None else _int(high)) for name, (low, high) in raw["dims"].items()},
         frames=tuple(_frame(f) for f in raw["frames"]),
-        meta=decode.value(raw["meta"]),
+        meta=_bag(decode.value(raw["meta"])),
     )  # fmt: skip
 
 
 def _graph(record: dict[str, Any], decode: _Decoder) -> Graph:
-    graph = Graph(name=record["name"], **decode.value(record["meta"]))
+    graph = Graph(name=record["name"])
+    graph.graph.update(_bag(decode.value(record["meta"])))  # not by keyword: a file's keys are not networkx's arguments
+    graph.graph["name"] = record["name"]
     nodes: list[tuple[str, dict[str, Any]]] = []
     edges: list[tuple[str, str, int, int]] = []
     control: list[tuple[str, str]] = []
@@ -371,9 +417,10 @@ def _graph(record: dict[str, Any], decode: _Decoder) -> Graph:
         for key in ("op", "canonical", "name", "index", "scope", "loc", "synthetic"):
             if key in raw:
                 data[key] = raw[key]
-        for key in ("effects", "absent"):
-            if key in raw:
-                data[key] = tuple(raw[key])
+        if "effects" in raw:
+            data["effects"] = tuple(_text(effect) for effect in raw["effects"])
+        if "absent" in raw:
+            data["absent"] = tuple(_int(slot) for slot in raw["absent"])
         if "outputs" in raw:
             data["outputs"] = tuple(decode.type(i) for i in raw["outputs"])
         for key in ("attrs", "meta"):
@@ -389,8 +436,7 @@ def _graph(record: dict[str, Any], decode: _Decoder) -> Graph:
                 }
             )
         if "control" in raw:
-            form, predicate, condition, trip_slot, trip_count = raw["control"]
-            data["control"] = Control(form, predicate, None if condition is None else tuple(condition), trip_slot, trip_count)
+            data["control"] = _control(raw["control"])
         for slot, use in enumerate(raw.get("in", ())):
             if use is not None:
                 src, src_port = use

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import networkx as nx
 
@@ -16,8 +16,8 @@ from graphlab.ir.graph import Graph, Node
 from graphlab.ir.values import ValueType
 
 Role: TypeAlias = Literal["user", "parameter", "buffer", "constant", "state", "token"]
-ROLES: tuple[Role, ...] = ("user", "parameter", "buffer", "constant", "state", "token")
 """What a signature slot is to the model: the caller's value, or part of the model itself."""
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True, slots=True)

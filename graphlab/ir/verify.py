@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from graphlab.errors import VerifyError
 from graphlab.findings import Finding
@@ -17,6 +18,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "loc": (int,), "scope": (str,), "name": (str,), "index": (int,), "value": (Constant,), "calls": (FrozenDict,),
     "control": (Control,), "effects": (tuple,), "synthetic": (bool,), "absent": (tuple,),
 }  # fmt: skip
+_ELEMENTS: dict[str, type] = {"effects": str, "absent": int}
+_EXACT = {key: types[0] for key, types in _TYPES.items() if key not in _ELEMENTS}
+_identity = id  # the loops below use the name for a node's id
 _VALUES = (TensorType, TupleType, TokenType, OpaqueType)
 
 
@@ -52,17 +56,12 @@ def _program(program: Program) -> Iterator[Finding]:
     if program.entry not in program.graphs:
         yield Finding("GL004", f"the entry '{program.entry}' is not among the graphs")
     arity: dict[str, tuple[int, int]] = {}
+    seen = _Seen()
     for name, graph in program.graphs.items():
-        yield from _graph(name, graph, len(program.frames))
-        outputs = [n for n, data in graph.nodes(data=True) if data.get("kind") == "output"]
-        results = max((use.dst_port for n in outputs for use in graph.operands(n)), default=-1) + 1
-        inputs = sum(1 for _, data in graph.nodes(data=True) if data.get("kind") == "input")
-        arity[name] = (inputs, results)
-    for name, graph in program.graphs.items():
-        for id, data in graph.nodes(data=True):
-            calls = data.get("calls")
-            if calls:
-                yield from _calls(NodeRef(name, id), graph, calls, arity)
+        yield from _graph(name, graph, len(program.frames), seen)
+        arity[name] = (seen.inputs, seen.results)
+    for ref, graph, calls in seen.calls:
+        yield from _calls(ref, graph, calls, arity)
     for name, signature in program.signatures.items():
         if signature.graph not in arity:
             yield Finding("GL004", f"signature '{name}' names the graph '{signature.graph}', which is not there")
@@ -78,40 +77,93 @@ def _program(program: Program) -> Iterator[Finding]:
             yield Finding("GL008", f"frame {i} names the caller {frame.caller}, which does not stand before it")
 
 
-def _graph(name: str, graph: Graph, frames: int) -> Iterator[Finding]:
+class _Seen:
+    """What a pass over the graphs leaves for later ones. ``sound`` holds ids of shared immutable values already looked at."""
+
+    def __init__(self) -> None:
+        self.inputs = 0
+        self.results = 0
+        self.calls: list[tuple[NodeRef, Graph, FrozenDict[str, Call]]] = []
+        self.sound: set[int] = set()
+
+
+def _graph(name: str, graph: Graph, frames: int, seen: _Seen) -> Iterator[Finding]:
     indices: list[int] = []
-    outputs = 0
-    for id, data in graph.nodes(data=True):
-        at = (NodeRef(name, id),)
+    outputs = results = 0
+    nodes, pred, sound = graph._node, graph._pred, seen.sound
+    for id, data in nodes.items():
         kind = data.get("kind")
         if not isinstance(id, str) or kind not in KINDS:
-            yield Finding("GL007", f"'{id}' has the kind {kind!r}", at)
+            yield Finding("GL007", f"'{id}' has the kind {kind!r}", (NodeRef(name, id),))
             continue
         for key, value in data.items():
-            if key == "kind":
-                continue
-            wanted = _TYPES.get(key)
-            if wanted is None or not isinstance(value, wanted):
-                yield Finding("GL007", f"'{id}' has the attribute {key} = {value!r:.60}, which the IR does not know so", at)
-        if not all(isinstance(t, _VALUES) for t in data.get("outputs", ())):
-            yield Finding("GL007", f"'{id}' has an output that is no value type", at)
+            if type(value) is not _EXACT.get(key) and key != "kind" and not _fits(key, value):
+                yield Finding(
+                    "GL007", f"'{id}' has the attribute {key} = {value!r:.60}, which the IR does not know so", (NodeRef(name, id),)
+                )
+        types = data.get("outputs", ())
+        if _identity(types) not in sound and isinstance(types, tuple):
+            if all(isinstance(t, _VALUES) for t in types):
+                sound.add(_identity(types))
+            else:
+                yield Finding("GL007", f"'{id}' has an output that is no value type", (NodeRef(name, id),))
         for bag in ("attrs", "meta"):
-            if bag in data and not _immutable(data[bag]):
-                yield Finding("GL007", f"'{id}' has a mutable value in {bag}", at)
+            values = data.get(bag)
+            if values is None or _identity(values) in sound:
+                continue
+            if _immutable(values):
+                sound.add(_identity(values))
+            else:
+                yield Finding("GL007", f"'{id}' has a mutable value in {bag}", (NodeRef(name, id),))
         loc = data.get("loc")
         if isinstance(loc, int) and not 0 <= loc < frames:
-            yield Finding("GL008", f"'{id}' has the frame {loc} of {frames}", at)
+            yield Finding("GL008", f"'{id}' has the frame {loc} of {frames}", (NodeRef(name, id),))
         if kind == "input":
             indices.append(data.get("index", -1))
-        outputs += kind == "output"
-        yield from _slots(name, graph, id, data)
+        elif kind == "output":
+            outputs += 1
+            results = max(results, 1 + max((use.dst_port for use in graph.operands(id)), default=-1))
+        calls = data.get("calls")
+        if isinstance(calls, FrozenDict):
+            seen.calls.append((NodeRef(name, id), graph, calls))
+        if not _slots_sound(nodes, pred[id], data):
+            yield from _slots(name, graph, id, data)
+    seen.inputs, seen.results = len(indices), results
     if outputs != 1:
         yield Finding("GL006", f"graph '{name}' has {outputs} output nodes")
     if sorted(indices) != list(range(len(indices))):
         yield Finding("GL009", f"graph '{name}' numbers its inputs {sorted(indices)}")
 
 
-def _slots(name: str, graph: Graph, id: str, data: dict[str, object]) -> Iterator[Finding]:
+def _fits(key: str, value: object) -> bool:
+    """Whether the IR knows the attribute, with a value of that type; a truth value is no number here."""
+    wanted = _TYPES.get(key)
+    if wanted is None or not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        return False
+    element = _ELEMENTS.get(key)
+    return element is None or (isinstance(value, tuple) and all(type(v) is element for v in value))
+
+
+def _slots_sound(nodes: dict[str, dict[str, Any]], sources: dict[str, Any], data: dict[str, Any]) -> bool:
+    """The usual node at one glance: data edges alone, each slot fed once, none absent. False says: look closer with :func:`_slots`."""
+    if not sources:
+        return "absent" not in data
+    fed: list[int] = []
+    for src, keyed in sources.items():
+        made = nodes[src].get("outputs", ())
+        arity = len(made) if isinstance(made, tuple) else 0
+        for key, edge in keyed.items():
+            src_port, dst_port = edge.get("src_port"), edge.get("dst_port")
+            if edge.get("kind") != "data" or type(src_port) is not int or type(dst_port) is not int:
+                return False
+            if key != (src_port, dst_port) or not 0 <= src_port < arity:
+                return False
+            fed.append(dst_port)
+    fed.sort()
+    return fed == list(range(len(fed))) and "absent" not in data and data["kind"] in ("op", "output")
+
+
+def _slots(name: str, graph: Graph, id: str, data: dict[str, Any]) -> Iterator[Finding]:
     at = (NodeRef(name, id),)
     fed: list[int] = []
     for src, keyed in graph.pred[id].items():
@@ -130,7 +182,8 @@ def _slots(name: str, graph: Graph, id: str, data: dict[str, object]) -> Iterato
     if fed and data["kind"] in ("input", "constant", "parameter"):
         yield Finding("GL010", f"'{id}' is a {data['kind']} and has operands", at)
     absent = data.get("absent", ())
-    assert isinstance(absent, tuple)
+    if not isinstance(absent, tuple) or not all(isinstance(slot, int) for slot in absent):
+        return  # said above
     if len(set(fed)) != len(fed):
         yield Finding("GL001", f"'{id}' has a slot that is fed twice: {sorted(fed)}", at)
     elif fed or absent:
