@@ -1,4 +1,7 @@
-"""The user's own frames among those that JAX records."""
+"""The user's own frames among those that JAX records.
+
+``Traceback.raw_frames`` of jaxlib, used here, is not documented. Seen in jaxlib 0.10.2.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
+from graphlab.errors import GraphlabError
 from graphlab.ir.frames import Frame, FrameTable
 
 # JAX itself, and the libraries users write their models in: the line that calls them is the user's.
@@ -32,6 +36,8 @@ class UserFrames:
         """Index of the innermost user frame of a ``jaxlib`` Traceback (``None`` is one with no frames)."""
         if traceback is None:
             return None
+        if not hasattr(traceback, "raw_frames"):
+            raise GraphlabError("read source lines from a jaxpr", found="jaxlib's Traceback has no raw_frames", do="install jax>=0.8")
         codes, instructions = traceback.raw_frames()
         key = tuple(zip(codes, instructions, strict=True))
         if key not in self._stacks:
