@@ -8,7 +8,7 @@ from typing import Any
 
 from graphlab.analyzers.cells import Cell, Layouts, flat, may_be_sizes, static
 from graphlab.ir.frozen import EMPTY
-from graphlab.ir.ops import asks_type
+from graphlab.ir.ops import asks_type, forwards
 from graphlab.ir.values import TupleType, ValueType
 
 SHAPE_QUERIES = frozenset({"Shape", "Size", "SequenceLength", "EyeLike", "RandomNormalLike", "RandomUniformLike"})
@@ -46,9 +46,8 @@ def picked(data: Mapping[str, Any], operand_types: Mapping[int, ValueType], port
 
 
 def packs(data: Mapping[str, Any]) -> bool:
-    """Whether an operation makes a tuple of its operands."""
-    types = data.get("outputs", ())
-    return data.get("canonical") == "SequenceConstruct" and len(types) == 1 and isinstance(types[0], TupleType)
+    """Whether an operation makes a tuple of its operands, or hands them on as they are."""
+    return data.get("canonical") == "SequenceConstruct" or forwards(data.get("op", ""))
 
 
 def moved(op: Operation, layouts: Layouts) -> tuple[Cell, ...] | None:
@@ -57,7 +56,8 @@ def moved(op: Operation, layouts: Layouts) -> tuple[Cell, ...] | None:
         return None
     if packs(op.data):
         together = tuple(cell for slot in sorted(op.slots) for cell in op.slots[slot])
-        return together if len(together) == layouts.width(op.types) else None
+        if len(together) == layouts.width(op.types):
+            return together
     if 0 not in op.slots or not (isinstance(op.slot_types[0], TupleType) or op.data.get("canonical") == "Identity"):
         return None
     width = layouts.width(op.types)

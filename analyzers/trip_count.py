@@ -7,9 +7,9 @@ from typing import Any
 
 from graphlab.analyzers.dataflow import Dataflow
 from graphlab.ir.graph import Control, Graph, Node
-from graphlab.ir.ops import asks_type
+from graphlab.ir.ops import asks_type, forwards
 from graphlab.ir.program import NodeRef, Program
-from graphlab.ir.values import TensorType
+from graphlab.ir.values import TensorType, TupleType
 
 UNBOUNDED = 2**63 - 1
 """TorchScript's way to write a loop without a limit of its own: the largest int64."""
@@ -246,16 +246,28 @@ class TripCounter:
 
     def _unpacked(self, value: _Value, node: Node) -> _Value | None:
         whole = self._operand(value.graph, node.id, 0)
-        if node.canonical == "SequenceConstruct" and value.path:
-            element = self._operand(value.graph, node.id, value.path[0])
-            return None if element is None else _Value(element.graph, element.id, element.port, element.path + value.path[1:])
+        picked = self._flow.picked(NodeRef(value.graph, node.id), value.port)
+        if picked is None and (forwards(node.op) or node.canonical == "SequenceConstruct"):
+            slot, rest = value.port, value.path
+            if self._packs(node):
+                if not value.path:
+                    return None
+                slot, rest = value.path[0], value.path[1:]
+            operand = self._operand(value.graph, node.id, slot)
+            return None if operand is None else _Value(operand.graph, operand.id, operand.port, rest)
         if whole is None:
             return None
-        picked = self._flow.picked(NodeRef(value.graph, node.id), value.port)
         if picked is not None:
             return _Value(whole.graph, whole.id, whole.port, (*whole.path, picked, *value.path))
         one = node.canonical == "Reshape" and isinstance(node.outputs[0], TensorType) and node.outputs[0].elements == 1
         return _Value(whole.graph, whole.id, whole.port, whole.path + value.path) if node.canonical in _FORWARDS or one else None
+
+    @staticmethod
+    def _packs(node: Node) -> bool:
+        """Whether a forwarding operation makes one tuple of its operands."""
+        made = node.outputs[0]
+        given = tuple(node.graph.node(use.src).outputs[use.src_port] for use in node.operands)
+        return isinstance(made, TupleType) and len(node.outputs) == 1 and given == made.elements
 
     def _crossed(self, value: _Value, node: Node) -> _Value | None:
         """What an only caller feeds into a region's input, where the region keeps it unchanged."""

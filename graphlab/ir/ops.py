@@ -74,3 +74,11 @@ def asks_type(op: str) -> bool:
     from graphlab.ir.vocabulary.queries import QUERIES
 
     return op in QUERIES or ("::" in op and op.partition(".")[0] in QUERIES)  # TorchScript: any overload
+
+
+@cache
+def forwards(op: str) -> bool:
+    """Whether an operation's results are its operands, leaf by leaf: a tuple made or taken apart, a barrier."""
+    from graphlab.ir.vocabulary.forwards import FORWARDS
+
+    return op in FORWARDS
