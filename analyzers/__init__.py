@@ -12,13 +12,15 @@ if __name__ != "graphlab.analyzers":
     raise ImportError("import it as graphlab.analyzers: the folder is a part of that package")
 
 from graphlab import registry
+from graphlab.compilers.results import Compiled
 from graphlab.ir.program import Program
 
 
-def analyze(program: Program, name: str, **options: Any) -> Any:
+def analyze(program: Program | Compiled, name: str, **options: Any) -> Any:
     """Run one analyzer by name: ``analyze(program, "control_flow")``.
 
     Args:
+        program: what to analyze; for ``compile_results`` a compile's result: ``analyze(graphlab.compile(program), "compile_results")``.
         options: fields of that analyzer's ``Options``.
 
     Returns:

@@ -140,6 +140,10 @@ def test_the_inside_of_a_fusion_is_no_chain() -> None:
     assert result_of("  %x = f32[4]{0} parameter(0)\n  ROOT %f = f32[4]{0} fusion(%x, %x), kind=kLoop, calls=%fused", FUSED).unfused == ()
 
 
+def test_it_is_found_by_name() -> None:
+    assert graphlab.analyze(compiled(("", PLAIN), ("XLA", PLAIN)), "compile_results").compiler == "xla"
+
+
 def test_a_failure_is_a_finding_that_names_the_refused_operations() -> None:
     error = CompileError("compile f", found="XLA has no kernel for tanh\n  log", do="do without", reason="refused", ops=("tanh",))
     finding = failure(PLAIN, error, compiler="xla")

@@ -9,11 +9,13 @@ from graphlab.compilers import torchscript
 from graphlab.compilers.results import Compiled, Measured
 from graphlab.errors import CompileError
 
+pytest.importorskip("torch")
+import torch
+
 pytestmark = pytest.mark.torch
-torch = pytest.importorskip("torch")
 
 
-class Folds(torch.nn.Module):  # type: ignore[misc]
+class Folds(torch.nn.Module):
     """sin(table) + 1 depends on a buffer alone; the batch norm can be merged into the convolution."""
 
     def __init__(self) -> None:
@@ -109,7 +111,7 @@ _python.__annotations__.update({"x": torch.Tensor, "return": torch.Tensor})
 ignored = torch.jit.ignore(_python)
 
 
-class CallsPython(torch.nn.Module):  # type: ignore[misc]
+class CallsPython(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return ignored(x)
 
