@@ -86,7 +86,7 @@ def needed(model: Any, method: str) -> InputsNeeded:
     if not parameters:
         found, do = f"{method} runs the model, and its inputs are not known", "pass inputs=(); its forward takes none by name"
     else:
-        takes = ", ".join(str(p) for p in parameters)
+        takes = ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in parameters)
         options = " ".join(f"--input '{p}=f32[…]'" for p in required)
         found = f"{method} runs {name}.forward({takes}), and its inputs are not known"
         do = f"say their types: {options}, with the true types and sizes, or set example_inputs in the file (in Python: inputs=)"

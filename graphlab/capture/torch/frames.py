@@ -29,7 +29,13 @@ def is_user_file(file: str) -> bool:
 def parse_stack(text: str) -> list[Frame]:
     """The user frames of a ``stack_trace`` or an error's text, innermost first (torch writes the innermost last)."""
     found = [Frame(m["file"], int(m["line"]), 0, m["function"] or "") for m in _FILE_LINE.finditer(text)]
-    return [frame for frame in reversed(found) if is_user_file(frame.file)]
+    inner: list[Frame] = []
+    for frame in reversed(found):
+        if frame.file.startswith(_OWN):  # from here outward it is who asked for the capture
+            break
+        if is_user_file(frame.file):
+            inner.append(frame)
+    return inner
 
 
 class Stacks:

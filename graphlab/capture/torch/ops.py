@@ -24,7 +24,10 @@ _MODULES: Mapping[str, str] = {
     "torch._C._fft": "torch.fft",
     "torch.functional": "torch",
 }
-_PURE_PYTHON = frozenset({"operator", "math", "builtins"})
+_PURE_MODULES = frozenset({"operator", "math"})
+_PURE_BUILTINS = frozenset(
+    {"abs", "bool", "divmod", "float", "getattr", "int", "isinstance", "len", "max", "min", "pow", "range", "round", "sum"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def target(of: Callable[..., Any] | str) -> Target:
             effects = _with(effects, "writes_state")
     elif not isinstance(of, (OpOverloadPacket, HigherOrderOperator)):
         arguments = _python_arguments(of)
-        if op.partition(".")[0] in _PURE_PYTHON:
+        module, _, called = op.partition(".")
+        if module in _PURE_MODULES or (module == "builtins" and called in _PURE_BUILTINS):
             effects = ()
     return Target(op, arguments, info.canonical, effects, EFFECT_IF.get(_without_overload(op)))
 
