@@ -13,7 +13,6 @@ from graphlab.analyzers.trip_count import TripCount, TripCounter
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import EMPTY, frozen
-from graphlab.ir.graph import Node
 from graphlab.ir.program import NodeRef, Program
 
 Decider: TypeAlias = Literal["random", "outside", "input", "state", "shape", "constant", "unknown"]
@@ -96,7 +95,7 @@ def analyze(program: Program, options: Options = Options()) -> Result:
     flow = Dataflow(program)
     facts = _Facts(program, flow, TripCounter(program, flow), _sizes(program, flow), _Nesting(program, flow, options.paths), options)
     constructs = tuple(_constructs(facts))
-    findings = tuple(f for construct in constructs if (f := _finding(program, construct)) is not None)
+    findings = tuple(f for construct in constructs if (f := _finding(facts, construct)) is not None)
     return Result(constructs, findings)
 
 
@@ -124,7 +123,7 @@ def _constructs(facts: _Facts) -> Iterator[Construct]:
                 form=node.control.form,
                 node=ref,
                 op=node.op,
-                where=program.frame(node),
+                where=_line(facts, ref),
                 nesting=facts.nesting.paths(name),
                 ways=facts.nesting.ways(name),
                 decided_by=decided,
@@ -224,24 +223,24 @@ _DO: Mapping[str, str] = {
 }
 
 
-def _finding(program: Program, construct: Construct) -> Finding | None:
+def _finding(facts: _Facts, construct: Construct) -> Finding | None:
     what = "branch" if construct.form == "conditional" else "loop"
     place = f" at {construct.where}" if construct.where else f" {construct.node}"
     by = construct.decided_by
     if by == "shape" and construct.form != "conditional":
         code, rest = "GL203", f"runs {construct.trip_count} times" if construct.trip_count else "runs as often as a shape says"
-        rest += f": {_told(program, construct)}" if construct.causes else ""
+        rest += f": {_told(facts, construct)}" if construct.causes else ""
     elif by == "constant" and construct.form == "conditional":
         code, rest = "GL204", "is decided by constants alone"
     elif by in _CODES:
-        code, rest = _CODES[by], f"is decided by {_told(program, construct)}"
+        code, rest = _CODES[by], f"is decided by {_told(facts, construct)}"
     else:
         return None
     return Finding(
         code,
         f"{what}{place} {rest}",
         nodes=(construct.node, *(cause.ref for cause in construct.causes)),
-        where=construct.where or next((f for c in construct.causes if (f := program.frame(program.node(c.ref))) is not None), None),
+        where=construct.where or next((f for c in construct.causes if (f := _line(facts, c.ref)) is not None), None),
         do=_DO[code],
         data=frozen(form=construct.form, decided_by=by, causes=[(c.kind, str(c.ref)) for c in construct.causes], ways=construct.ways),
     )
@@ -256,21 +255,33 @@ _WORDS: Mapping[Decider, str] = {
 }
 
 
-def _told(program: Program, construct: Construct) -> str:
+def _told(facts: _Facts, construct: Construct) -> str:
     words = _WORDS[construct.decided_by]
     if construct.decided_by in ("input", "shape"):
         names = [f"input '{cause.name}'" for cause in construct.causes[:3]]
         return f"{words} {', '.join(names)}{_more(construct.cause_count - len(names))}"
-    told = [_source(program, program.node(cause.ref), cause) for cause in construct.causes[:3]]
+    told = [_source(facts, cause) for cause in construct.causes[:3]]
     return f"{words}: {', '.join(told)}{_more(construct.cause_count - len(told))}" if told else words
 
 
-def _source(program: Program, node: Node, cause: Cause) -> str:
+def _source(facts: _Facts, cause: Cause) -> str:
     if cause.kind == "parameter":
         return f"parameter '{cause.name}'"
-    frame = program.frame(node)
+    node = facts.program.node(cause.ref)
+    frame = _line(facts, cause.ref)
     what = f"{node.op} changed in place" if cause.kind == "mutated" else node.op
     return f"{what} at {frame}" if frame else f"{what} ({cause.ref})"
+
+
+def _line(facts: _Facts, ref: NodeRef) -> Frame | None:
+    """A node's source line; where it has none (a framework's own function), that of the only call that leads to it."""
+    frame = facts.program.frame(facts.program.node(ref))
+    seen = {ref.graph}
+    while frame is None and len(sites := facts.flow.sites(ref.graph)) == 1 and sites[0][0] not in seen:
+        ref = NodeRef(sites[0][0], sites[0][1])
+        seen.add(ref.graph)
+        frame = facts.program.frame(facts.program.node(ref))
+    return frame
 
 
 def _more(count: int) -> str:

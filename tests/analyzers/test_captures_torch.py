@@ -1,0 +1,71 @@
+"""The analyzers on what torch really captured."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.torch
+torch = pytest.importorskip("torch")
+
+import graphlab  # noqa: E402
+from graphlab.analyzers import constant_folding, control_flow, fidelity, size  # noqa: E402
+from graphlab.ir.program import Program  # noqa: E402
+
+
+class DynamicRNN(torch.nn.Module):  # type: ignore[misc]
+    """A loop over a dimension with a coin in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = torch.nn.Linear(8, 8)
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        outputs = []
+        for i in range(x.size(1)):  # the loop
+            if torch.rand(1) > 0.5:  # the coin
+                outputs.append(self.cell(x[:, i]))
+        return torch.stack(outputs)
+
+
+def line(text: str) -> int:
+    """The number of the line in this file that ends so."""
+    with open(__file__) as lines:
+        return next(n for n, one in enumerate(lines, 1) if one.rstrip().endswith(f"# {text}"))
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Program:
+    return graphlab.capture(DynamicRNN(), (torch.ones(2, 5, 8),), method="jit.script")
+
+
+def test_script_keeps_the_loop_and_the_coin_at_their_lines(scripted: Program) -> None:
+    loop, coin = control_flow.analyze(scripted).constructs
+    assert (loop.form, loop.decided_by, str(loop.trip_count)) == ("loop", "shape", "dim 1 of x")
+    assert (coin.form, coin.decided_by, coin.nesting) == ("conditional", "random", ((loop.node,),))
+    assert loop.where is not None
+    assert coin.where is not None
+    assert (loop.where.line, coin.where.line) == (line("the loop"), line("the coin"))
+    assert [scripted.node(cause.ref).op for cause in coin.causes] == ["aten::rand"]
+
+
+def test_the_list_that_grows_is_not_taken_for_a_constant(scripted: Program) -> None:
+    folded = {ref for part in constant_folding.analyze(scripted).foldable for ref in part.nodes}
+    assert not [ref for ref in folded if scripted.node(ref).op == "aten::stack"]
+
+
+def test_parameters_are_counted_as_torch_counts_them(scripted: Program) -> None:
+    result = size.analyze(scripted)
+    parameters = list(DynamicRNN().parameters())
+    assert result.parameters == len(parameters)
+    assert result.parameter_elements == sum(p.numel() for p in parameters)
+
+
+def test_a_trace_is_told_to_have_lost_both(scripted: Program) -> None:
+    torch.manual_seed(0)  # draws on both sides of one half: the trace holds some iterations
+    traced = graphlab.capture(DynamicRNN(), (torch.ones(2, 5, 8),), method="jit.trace")
+    lost = fidelity.compare(traced, scripted)
+    assert {(f.code, f.where.line) for f in lost.findings if f.where} == {
+        ("GL103", line("the loop")), ("GL103", line("the coin")), ("GL102", line("the coin")),
+    }  # fmt: skip
+    warned = [f for f in fidelity.analyze(traced).findings if f.code == "GL104"]
+    assert [f.where.line for f in warned if f.where] == [line("the coin")]
