@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,13 @@ def value_type(aval: Any) -> ValueType:
 
 def dtype_of(dtype: Any) -> str | None:
     """NumPy's or ml_dtypes' name; ``None`` for JAX's extended types (random keys) and float0."""
-    name = getattr(dtype, "name", None)
-    return name if name in DTYPE_BITS else None
+    return _named(dtype) if isinstance(dtype, np.dtype) else None
+
+
+@cache
+def _named(dtype: np.dtype[Any]) -> str | None:
+    """NumPy works the name out each time it is asked for it."""
+    return dtype.name if dtype.name in DTYPE_BITS else None
 
 
 def dim(size: Any) -> Dim:

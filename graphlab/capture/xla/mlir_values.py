@@ -246,37 +246,54 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def location(loc: Any, ir: Any, *, first_column: int) -> tuple[str, list[Frame]]:
-    """A location's operation name, and its frames, innermost first.
-
-    An outer name is the operation's (JAX: name stack and primitive), a name right around a file
-    position the function's. A name that ends in ``:`` is only a kind (``jit:``, TensorFlow's ``MatMul:``).
+class Locations:
+    """Decodes locations; remembers the stacks, which share their outer parts.
 
     Args:
-        first_column: the number that its producer gives a line's first column: 0 (JAX) or 1 (MLIR).
+        first_column: the number that the module's producer gives a line's first column: 0 (JAX) or 1 (MLIR).
     """
-    name = ""
-    while isinstance(loc, ir.NameLoc):
-        child = loc.child_loc
-        if not name or name.endswith(":"):
-            name = loc.name_str
-        elif isinstance(child, ir.FileLineColLoc):
-            break  # a function's name
-        loc = child
-    if isinstance(loc, ir.FusedLoc):
-        parts = [location(part, ir, first_column=first_column) for part in loc.locations]
-        names = [n for n, _ in parts if n and not n.endswith(":")]
-        return name or next(iter(names), ""), next((frames for _, frames in parts if frames), [])
-    return name.rstrip(":"), _frames(loc, ir, first_column)
 
+    def __init__(self, first_column: int) -> None:
+        self._ir, _ = bindings()
+        self._first_column = first_column
+        self._stacks: dict[Any, tuple[Frame, ...]] = {}
 
-def _frames(loc: Any, ir: Any, first_column: int, function: str = "") -> list[Frame]:
-    if isinstance(loc, ir.FileLineColLoc):
-        return [Frame(loc.filename, loc.start_line, loc.start_col + 1 - first_column, function)]
-    if isinstance(loc, ir.NameLoc):
-        return _frames(loc.child_loc, ir, first_column, loc.name_str)
-    if isinstance(loc, ir.CallSiteLoc):
-        return _frames(loc.callee, ir, first_column) + _frames(loc.caller, ir, first_column)
-    if isinstance(loc, ir.FusedLoc):
-        return next(filter(None, (_frames(part, ir, first_column, function) for part in loc.locations)), [])
-    return []
+    def decode(self, loc: Any) -> tuple[str, tuple[Frame, ...]]:
+        """A location's operation name, and its frames, innermost first.
+
+        An outer name is the operation's (JAX: name stack and primitive), a name right around a file
+        position the function's. A name that ends in ``:`` is only a kind (``jit:``, TensorFlow's ``MatMul:``).
+        """
+        ir = self._ir
+        name = ""
+        while isinstance(loc, ir.NameLoc):
+            child = loc.child_loc
+            if not name or name.endswith(":"):
+                name = loc.name_str
+            elif isinstance(child, ir.FileLineColLoc):
+                break  # a function's name
+            loc = child
+        if isinstance(loc, ir.FusedLoc):
+            parts = [self.decode(part) for part in loc.locations]
+            names = [n for n, _ in parts if n and not n.endswith(":")]
+            return name or next(iter(names), ""), next((frames for _, frames in parts if frames), ())
+        return name.rstrip(":"), self._frames(loc)
+
+    def _frames(self, loc: Any) -> tuple[Frame, ...]:
+        key = loc.attr  # a Location hashes by its Python object, its attribute by what it says
+        found = self._stacks.get(key)
+        if found is None:
+            found = self._stacks[key] = self._decoded(loc, "")
+        return found
+
+    def _decoded(self, loc: Any, function: str) -> tuple[Frame, ...]:
+        ir = self._ir
+        if isinstance(loc, ir.FileLineColLoc):
+            return (Frame(loc.filename, loc.start_line, loc.start_col + 1 - self._first_column, function),)
+        if isinstance(loc, ir.NameLoc):
+            return self._decoded(loc.child_loc, loc.name_str)
+        if isinstance(loc, ir.CallSiteLoc):
+            return self._frames(loc.callee) + self._frames(loc.caller)
+        if isinstance(loc, ir.FusedLoc):
+            return next(filter(None, (self._decoded(part, function) for part in loc.locations)), ())
+        return ()

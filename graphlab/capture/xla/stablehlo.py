@@ -17,8 +17,7 @@ from typing import Any
 from graphlab.capture import canonical
 from graphlab.capture.loops import scalar, trip_count
 from graphlab.capture.unique import Names
-from graphlab.capture.xla.mlir import bindings
-from graphlab.capture.xla.mlir_values import Decoder, location
+from graphlab.capture.xla.mlir_values import Decoder, Locations
 from graphlab.errors import FormatError
 from graphlab.ir.frames import Frame, FrameTable
 from graphlab.ir.frozen import FrozenDict
@@ -110,7 +109,6 @@ class _Walk:
     def __init__(
         self, first_column: int, users: Callable[[Sequence[Frame]], list[Frame]], frames: FrameTable, draws: frozenset[str]
     ) -> None:
-        self.ir, _ = bindings()
         self.decode = Decoder()
         self.graphs: dict[str, Graph] = {}
         self.names = Names()
@@ -118,7 +116,7 @@ class _Walk:
         self._arity: dict[str, tuple[int, int]] = {}
         self.frames = frames
         self.draws = draws
-        self._first_column = first_column
+        self._decode_location = Locations(first_column).decode
         self._users = users
         self._locations: dict[Any, tuple[str, int | None]] = {}
 
@@ -158,10 +156,10 @@ class _Walk:
 
     def place(self, loc: Any) -> tuple[str, int | None]:
         """A location's name, and the index of its innermost user frame."""
-        found = self._locations.get(loc)
+        found = self._locations.get(loc.attr)
         if found is None:
-            name, frames = location(loc, self.ir, first_column=self._first_column)
-            found = self._locations[loc] = (name, self.frames.add_stack(self._users(frames)))
+            name, frames = self._decode_location(loc)
+            found = self._locations[loc.attr] = (name, self.frames.add_stack(self._users(frames)))
         return found
 
 
