@@ -129,6 +129,13 @@ def test_another_target_is_refused(program: Program) -> None:
         graphlab.compile(program, compiler="grappler", target="tpu")
 
 
+def test_a_function_that_writes_its_variables_cannot_be_frozen_and_says_so(variable: Any) -> None:
+    written = graphlab.capture(tf.function(lambda: variable.assign_add(variable)))
+    with pytest.raises(CompileError, match="cannot freeze it") as caught:
+        graphlab.compile(written, compiler="grappler")
+    assert caught.value.do == "compile a function that only reads its variables"
+
+
 def test_takes_live_tensorflow_functions_only(program: Program, tmp_path: Any) -> None:
     graphlab.save(program, tmp_path / "saved.graphlab")
     assert grappler.takes(program)

@@ -60,6 +60,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         AllCandidateSampler UniformCandidateSampler LogUniformCandidateSampler LearnedUnigramCandidateSampler
         FixedUnigramCandidateSampler ThreadUnsafeUnigramCandidateSampler NonDeterministicInts
         CudnnRNN CudnnRNNV2 CudnnRNNV3 AnonymousSeedGenerator AnonymousRandomSeedGenerator RandomDataset RandomDatasetV2
+        ShuffleDataset ShuffleDatasetV2 ShuffleDatasetV3 ShuffleAndRepeatDataset ShuffleAndRepeatDatasetV2
     """),
     # a generator's state is advanced by each draw
     **_effects(("random", "writes_state"), """
@@ -121,7 +122,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         TensorArrayV3 StackV2 FIFOQueueV2 PaddingFIFOQueueV2 PriorityQueueV2 RandomShuffleQueueV2 MutexV2
         Iterator IteratorV2 AnonymousIterator AnonymousIteratorV2 AnonymousIteratorV3 IteratorFromStringHandleV2
         IteratorToStringHandle TensorDataset TensorSliceDataset RangeDataset ListDataset SparseTensorSliceDataset
-        ShuffleDatasetV2 ShuffleDatasetV3 ShuffleAndRepeatDatasetV2 CacheDatasetV2 SummaryWriter
+        CacheDatasetV2 SummaryWriter
         AnonymousMemoryCache DummyMemoryCache DummySeedGenerator DummyIterationCounter GetSessionHandle GetSessionHandleV2
     """),
 }  # fmt: skip

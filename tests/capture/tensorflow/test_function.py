@@ -269,6 +269,7 @@ def test_a_mapping_of_results_names_the_outputs(tf: Any) -> None:
         (lambda tf, v: tf.py_function(lambda: 1.0, [], tf.float32), ("host",)),
         (lambda tf, v: tf.debugging.check_numerics(tf.ones([2]), "bad"), ("io",)),
         (lambda tf, v: tf.random.stateless_uniform([2], seed=[1, 2]), ()),
+        (lambda tf, v: tf.data.Dataset.range(4).shuffle(2).reduce(tf.constant(0, tf.int64), lambda a, b: a + b), ("random",)),
     ],
 )
 def test_effects_say_why_a_node_is_not_pure(tf: Any, build: Callable[[Any, Any], Any], effects: tuple[str, ...]) -> None:
