@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
-from graphlab.diff.colours import LEVELS, Palette, plain
+from graphlab.diff.colours import LEVELS, RADIUS, Palette, plain
 from graphlab.diff.view import View
 from graphlab.ir.frozen import EMPTY
 
@@ -48,6 +48,8 @@ class _Aligner:
         self.pairs: list[Pair] = []
         self.votes: dict[tuple[int, int], float] = defaultdict(float)
         self.heap: list[tuple[float, str, str, int, int]] = []
+        self.waiting: list[tuple[float, str, str, int, int]] = []
+        self.rivals: tuple[dict[int, set[int]], dict[int, set[int]]] = (defaultdict(set), defaultdict(set))
         self.own = [(palette.own(a, level), palette.own(b, level)) for level in range(LEVELS)]
         self.up = (palette.forward(a, 0), palette.forward(b, 0))
         self.down = (palette.backward(a, 0), palette.backward(b, 0))
@@ -55,6 +57,7 @@ class _Aligner:
     def run(self) -> list[Pair]:
         if self.a.output >= 0 and self.b.output >= 0:
             self.accept(self.a.output, self.b.output, 1.0, "the region's output")
+        self.signature()
         for level, least in enumerate((2.2, 2.0, 1.6, 1.3)):
             self.anchor(level)
             self.drain(least)
@@ -64,6 +67,15 @@ class _Aligner:
         self.alike()
         self.replaced()
         return self.pairs
+
+    def signature(self) -> None:
+        """Match inputs by position, where both regions take as many, of the same element types and ranks."""
+        left, right = (
+            sorted((data.get("index", 0), i) for i, data in enumerate(view.data) if data["kind"] == "input") for view in (self.a, self.b)
+        )
+        alike = [self.own[2][0][i] for _, i in left] == [self.own[2][1][j] for _, j in right]
+        for (_, i), (_, j) in zip(left, right, strict=True) if alike else ():
+            self.accept(i, j, 0.95, "the same position among as many inputs")
 
     def complete(self) -> bool:
         return len(self.pairs) == min(len(self.a), len(self.b))
@@ -80,6 +92,8 @@ class _Aligner:
         self.pairs.append(Pair(i, j, confidence, reason))
         for p, q, weight in self._neighbours(i, j):
             self.votes[p, q] += weight
+            self.rivals[0][p].add(q)
+            self.rivals[1][q].add(p)
             heapq.heappush(self.heap, (-self.score(p, q), self.a.ids[p], self.b.ids[q], p, q))
 
     def _neighbours(self, i: int, j: int) -> Iterator[tuple[int, int, float]]:
@@ -131,8 +145,12 @@ class _Aligner:
         """0 to 1: how much two nodes mean the same by themselves and by their cones."""
         if self.own[0][0][i] == self.own[0][1][j]:
             same = (self.up[0][i] == self.up[1][j]) + (self.down[0][i] == self.down[1][j])
-            return (0.85, 0.95, 1.0)[same]
-        for level, value in ((1, 0.7), (2, 0.5), (3, 0.3)):
+            if same:
+                return 0.9 + 0.05 * same
+            near, others = self.palette.near(self.a), self.palette.near(self.b)
+            reach = next((r for r in range(RADIUS) if near[r][i] != others[r][j]), RADIUS)
+            return 0.7 + 0.05 * reach
+        for level, value in ((1, 0.65), (2, 0.5), (3, 0.3)):
             if self.own[level][0][i] == self.own[level][1][j]:
                 return value
         return 0.0
@@ -149,13 +167,33 @@ class _Aligner:
         return 2 * self.likeness(i, j) + min(2.0, 2 * self.votes[i, j] / degree) + self.hints(i, j)
 
     def drain(self, least: float) -> None:
-        """Accept the pair that its neighbours speak for most, again and again, down to the score ``least``."""
-        heap = self.heap
-        while heap and -heap[0][0] >= least:
-            negative, _, _, i, j = heapq.heappop(heap)
+        """Accept the pair that its neighbours speak for most, again and again, down to the score ``least``.
+
+        A pair that has a rival as good waits until nothing else is left: what is decided meanwhile often decides it.
+        """
+        heap, waiting = self.heap, self.waiting
+        while True:
+            if heap and -heap[0][0] >= least:
+                entry = heapq.heappop(heap)
+                contested = True
+            elif waiting:
+                entry = heapq.heappop(waiting)
+                contested = False
+            else:
+                return
+            score, i, j = -entry[0], entry[3], entry[4]
             # An entry from before a later vote is stale: the later one stands higher and came first.
-            if self.free(i, j) and -negative >= self.score(i, j) - 1e-9:
-                self.accept(i, j, round(min(0.95, -negative / 4), 2), "its neighbours match, port by port")
+            if not self.free(i, j) or score < self.score(i, j) - 1e-9:
+                continue
+            if contested and self._rival(i, j, score):
+                heapq.heappush(waiting, entry)
+            else:
+                self.accept(i, j, round(min(0.95, score / 4), 2), "its neighbours match, port by port")
+
+    def _rival(self, i: int, j: int, score: float) -> bool:
+        """Whether another pair with one of the two scores as high."""
+        others = [(i, q) for q in self.rivals[0][i] if q != j] + [(p, j) for p in self.rivals[1][j] if p != i]
+        return any(self.free(p, q) and self.score(p, q) >= score - 1e-9 for p, q in others)
 
     def unique(self, keys_a: Iterable[tuple[int, Hashable]], keys_b: Iterable[tuple[int, Hashable]]) -> list[tuple[int, int]]:
         """Pairs whose key occurs once on either side."""
@@ -257,10 +295,14 @@ class _Aligner:
             groups[self.own[3][0][i]][0].append(i)
         for j in self.open_b():
             groups[self.own[3][1][j]][1].append(j)
+        lone = {
+            self.own[0][0][i]
+            for i, _ in self.unique(((i, self.own[0][0][i]) for i in self.open_a()), ((j, self.own[0][1][j]) for j in self.open_b()))
+        }
         scored: list[tuple[float, str, str, int, int]] = []
         for left, right in groups.values():
             for i, j in self._candidates(left, right):
-                if not self._plausible(i, j, place):
+                if not (self._plausible(i, j, place) or (self.own[0][0][i] == self.own[0][1][j] and self.own[0][0][i] in lone)):
                     continue
                 near = 0.3 * (place[0][i][0] == place[1][j][0]) + 0.3 * (place[0][i][1] == place[1][j][1])
                 value = self.score(i, j) + near + 0.4 * self._shared_attrs(i, j) + 2 * self.hints(i, j)

@@ -23,6 +23,8 @@ from graphlab.ir.program import Program
 from graphlab.ir.values import TensorType, TupleType, ValueType
 
 LEVELS = 4
+RADIUS = 4
+"""How many steps around a node :meth:`Palette.near` looks, at most."""
 
 
 class Interner(dict[Hashable, int]):
@@ -130,6 +132,16 @@ def backward(view: View, own: list[int], intern: Interner) -> list[int]:
     return colours
 
 
+def around(view: View, colours: list[int], intern: Interner) -> list[int]:
+    """One round of refinement both ways: a node's colour with its operands' and users', slots and ports included."""
+    found = []
+    for i, colour in enumerate(colours):
+        operands = sorted((c, s, p, colours[src]) for c, s, src, p in view.ins[i])
+        uses = sorted((c, p, s, colours[dst]) for c, p, s, dst in view.outs[i])
+        found.append(intern.of((colour, tuple(operands), tuple(uses))))
+    return found
+
+
 class Palette:
     """Colours of two programs' graphs, by shared numbering; each is computed when first asked for."""
 
@@ -138,6 +150,8 @@ class Palette:
         self._own: dict[tuple[int, int], list[int]] = {}
         self._forward: dict[tuple[int, int], list[int]] = {}
         self._backward: dict[tuple[int, int], list[int]] = {}
+        self._near: dict[int, tuple[list[int], ...]] = {}
+        self._rounds = [Interner() for _ in range(RADIUS)]
         self.views = tuple({name: View(name, graph) for name, graph in p.graphs.items()} for p in (a, b))
         self._graphs: list[tuple[dict[str, int], dict[str, int]]] = [({}, {}) for _ in range(LEVELS)]
         self._side = {id(view): side for side in (0, 1) for view in self.views[side].values()}
@@ -171,6 +185,16 @@ class Palette:
         if key not in self._backward:
             self._backward[key] = backward(view, self.own(view, level), self._interners[level][2])
         return self._backward[key]
+
+    def near(self, view: View) -> tuple[list[int], ...]:
+        """Colours of each node with all that is at most 1, 2 … :data:`RADIUS` steps away, at level 0."""
+        if id(view) not in self._near:
+            rounds, colours = [], self.own(view, 0)
+            for intern in self._rounds:
+                colours = around(view, colours, intern)
+                rounds.append(colours)
+            self._near[id(view)] = tuple(rounds)
+        return self._near[id(view)]
 
     def _graph(self, side: int, name: str, level: int) -> int:
         return self._interners[level][3].of(tuple(sorted(self.forward(self.views[side][name], level))))

@@ -261,6 +261,9 @@ class _Script:
         old = {s: self._source_a(view, src, p) for c, s, src, p in view.ins[i] if not c}
         new = {s: self._source_b(match, src, p) for c, s, src, p in match.ins[j] if not c}
         was, now = ({s: (e.node, e.port) for s, e in side.items()} for side in (old, new))
+        ordered = any(operand[0] for operand in (*view.ins[i], *match.ins[j]))
+        if was == now and not ordered:
+            return
         at = self._site(_Placed(view, i, match, j))
         if was != now and was.keys() == now.keys() and Counter(was.values()) == Counter(now.values()):
             left = sorted(was)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 from graphlab.diff.changes import (
@@ -122,7 +122,7 @@ def _source(source: Source | None) -> str:
 def _values(old: Any, new: Any) -> str:
     """Both values, cut where they begin to differ rather than before."""
     texts = ["absent" if value is MISSING else repr(value) for value in (old, new)]
-    same = len(commonprefix(texts))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
     if same > WIDTH // 2 and max(map(len, texts)) > WIDTH:
         texts = ["..." + text[same - WIDTH // 4 :] for text in texts]
     return " -> ".join(map(_cut, texts))
