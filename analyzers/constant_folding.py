@@ -287,28 +287,14 @@ _DO_BLOCKED = {
 
 
 def _findings(foldable: list[Foldable], blocked: list[Blocked], options: Options) -> Iterator[Finding]:
+    # One finding a source line and code: a line that makes a hundred of them has one cause.
+    together: dict[tuple[str, Frame | None], list[Foldable]] = {}
     for part in foldable:
-        added = part.added
-        ops = f"{part.ops} operation{'s' if part.ops > 1 else ''}"
-        data = frozen(ops=part.ops, bytes_before=part.before, bytes_after=part.after)
-        if added is not None and added > options.growth:
-            yield Finding(
-                "GL303",
-                f"folding {ops} would turn {part.before:,} bytes of constants into {part.after:,}",
-                nodes=part.nodes[::-1],
-                where=part.where,
-                do="keep it unfolded: let it be computed (or fused) where it is used",
-                data=data,
-            )
-        elif not part.small:
-            yield Finding(
-                "GL301",
-                f"{ops} depend{'' if part.ops > 1 else 's'} on constants alone",
-                nodes=part.nodes[::-1],
-                where=part.where,
-                do="compute the result once, in the constructor, or let a compiler fold it",
-                data=data,
-            )
+        grows = part.added is not None and part.added > options.growth
+        if grows or not part.small:
+            together.setdefault(("GL303" if grows else "GL301", part.where), []).append(part)
+    for (code, where), parts in together.items():
+        yield _foldable_finding(code, where, parts)
     for block in blocked:
         reasons = [e for e in block.effects if e in _DO_BLOCKED]
         if block.lost and reasons:
@@ -321,3 +307,15 @@ def _findings(foldable: list[Foldable], blocked: list[Blocked], options: Options
                 do=_DO_BLOCKED[reasons[0]],
                 data=frozen(effects=block.effects, lost=len(block.lost)),
             )
+
+
+def _foldable_finding(code: str, where: Frame | None, parts: list[Foldable]) -> Finding:
+    ops, before, after = sum(part.ops for part in parts), _sum(part.before for part in parts), _sum(part.after for part in parts)
+    counted = f"{ops} operation{'s' if ops > 1 else ''}" + (f" in {len(parts)} groups" if len(parts) > 1 else "")
+    nodes = tuple(ref for part in parts for ref in part.nodes[::-1])
+    data = frozen(ops=ops, groups=len(parts), bytes_before=before, bytes_after=after)
+    if code == "GL303":
+        message = f"folding {counted} would turn {before:,} bytes of constants into {after:,}"
+        return Finding(code, message, nodes, where, "keep it unfolded: let it be computed (or fused) where it is used", data)
+    message = f"{counted} depend{'' if ops > 1 else 's'} on constants alone"
+    return Finding(code, message, nodes, where, "compute the result once, in the constructor, or let a compiler fold it", data)

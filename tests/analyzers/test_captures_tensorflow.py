@@ -16,7 +16,7 @@ from graphlab.ir.program import Program  # noqa: E402
 def program() -> Program:
     cell = tf.keras.layers.LSTMCell(8)
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function
     def model(x):  # type: ignore[no-untyped-def]
         state = [tf.zeros([2, 8]), tf.zeros([2, 8])]
         outputs = tf.TensorArray(tf.float32, size=0, dynamic_size=True)

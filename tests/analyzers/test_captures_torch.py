@@ -12,7 +12,7 @@ from graphlab.analyzers import constant_folding, control_flow, fidelity, size  #
 from graphlab.ir.program import Program  # noqa: E402
 
 
-class DynamicRNN(torch.nn.Module):  # type: ignore[misc]
+class DynamicRNN(torch.nn.Module):  # type: ignore[name-defined]
     """A loop over a dimension with a coin in it."""
 
     def __init__(self) -> None:

@@ -231,6 +231,16 @@ def test_a_large_group_is_found_fault_with_and_a_small_one_is_not(build: Any) ->
     assert [part.small for part in result.foldable] == [False, True]
 
 
+def test_groups_of_one_line_are_one_finding(build: Any) -> None:
+    build.constant("main", "zero", 0.0)
+    for i, line in enumerate((9, 9, 4)):
+        build.op("main", f"b{i}", "hlo.broadcast", "zero", type=BIG, line=line)
+    build.output("main", "b0", "b1", "b2")
+    findings = analyze(build.done()).findings
+    assert [(str(f.where), f.data["groups"]) for f in findings] == [("model.py:9", 2), ("model.py:4", 1)]
+    assert "2 operations in 2 groups" in findings[0].message
+
+
 def test_reads_and_forwards_alone_are_not_found_fault_with(build: Any) -> None:
     build.parameter("main", "w", BIG)
     build.op("main", "read", "tf.ReadVariableOp", "w", type=BIG, effects=("reads_state",))
