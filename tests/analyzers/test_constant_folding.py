@@ -131,6 +131,19 @@ def test_in_a_loop_only_what_never_changes_is_constant(build: Any) -> None:
     assert ids(analyze(in_loop(build))) == [["same"]]
 
 
+def test_a_constant_that_a_loop_hands_on_unchanged_is_constant_after_it(build: Any) -> None:
+    build.input("main", "n", build.INT)
+    build.constant("main", "kept", [1.0] * 4)
+    build.op(
+        "main", "loop", "t.loop", "n", "kept", control=Control("loop", trip_slot=0), calls={"body": Call("body", (1,), (0,), ((0, 0),))}
+    )  # fmt: skip
+    build.op("main", "neg", "t.neg", "loop")
+    build.output("main", "neg")
+    build.input("body", "kept")
+    build.output("body", "kept")
+    assert ["neg"] in [part[-1:] for part in ids(analyze(build.done()))]
+
+
 def test_an_input_that_all_callers_feed_a_constant_is_constant(build: Any) -> None:
     build.input("main", "x")
     build.constant("main", "a", [1.0] * 4)
