@@ -173,6 +173,8 @@ class Walk:
         effects = known.effects
         if known.condition is not None:
             effects = ops.effects_here(known, _argument(node, known))
+        if arguments.attrs.get("inplace") is True:
+            effects = ops.also(effects, "writes_state")
         if effects:
             data["effects"] = effects
         return data, arguments.nodes
@@ -292,4 +294,5 @@ def _attribute(module: torch.nn.Module, path: str) -> Any:
 def _scope(path: str) -> str:
     """``L['self'].encoder.layers.0@1`` → ``encoder/layers/0``: the module, whichever call of it."""
     plain = path.removeprefix("L['self']").lstrip(".").partition("@")[0]
+    plain = plain.removeprefix("_export_root").lstrip(".")  # what strict export calls the model within regions
     return "" if plain.startswith("_empty_nn_module_stack") else plain.replace(".", "/")

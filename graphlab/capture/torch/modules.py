@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from graphlab.capture.torch.ops import canonical_for
+from graphlab.capture.torch.ops import also, canonical_for
 from graphlab.capture.torch.values import class_name, literal
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.ops import lookup
@@ -25,8 +25,11 @@ def describe(module: torch.nn.Module, result: ValueType) -> dict[str, Any]:
     canonical = canonical_for(info.canonical, result) if info.canonical else None
     if canonical:
         data["canonical"] = canonical
-    if info.effects and (module.training or info.effects == ("opaque",)):
-        data["effects"] = info.effects
+    effects = info.effects if module.training or info.effects == ("opaque",) else ()
+    if getattr(module, "inplace", False) is True:
+        effects = also(effects, "writes_state")
+    if effects:
+        data["effects"] = effects
     names = getattr(type(module), "__constants__", ())
     attrs = {name: literal(getattr(module, name)) for name in names if hasattr(module, name)}
     if info.effects:

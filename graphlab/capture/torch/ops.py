@@ -24,7 +24,6 @@ _MODULES: Mapping[str, str] = {
     "torch._C._fft": "torch.fft",
     "torch.functional": "torch",
 }
-_PURE_MODULES = frozenset({"operator", "math"})
 _PURE_BUILTINS = frozenset(
     {"abs", "bool", "divmod", "float", "getattr", "int", "isinstance", "len", "max", "min", "pow", "range", "round", "sum"}
 )
@@ -58,17 +57,17 @@ def target(of: Callable[..., Any] | str) -> Target:
     if isinstance(of, OpOverload):
         arguments = argument_names(of)
         if is_mutable(of):
-            effects = _with(effects, "writes_state")
+            effects = also(effects, "writes_state")
         if torch.Tag.nondeterministic_seeded in of.tags:
-            effects = _with(effects, "random")
+            effects = also(effects, "random")
     elif isinstance(of, str):
         # torch's spelling of an operation in place: one underscore after the name
         if of.endswith("_") and not of.endswith("__"):
-            effects = _with(effects, "writes_state")
+            effects = also(effects, "writes_state")
     elif not isinstance(of, (OpOverloadPacket, HigherOrderOperator)):
         arguments = _python_arguments(of)
         module, _, called = op.partition(".")
-        if module in _PURE_MODULES or (module == "builtins" and called in _PURE_BUILTINS):
+        if module == "math" or (module == "builtins" and called in _PURE_BUILTINS):
             effects = ()
     return Target(op, arguments, info.canonical, effects, EFFECT_IF.get(_without_overload(op)))
 
@@ -114,7 +113,7 @@ def effects_here(known: Target, argument: Callable[[str], Any]) -> tuple[str, ..
         on = bool(argument(named))
     except KeyError:
         on = True
-    return _with(known.effects, effect) if on else tuple(e for e in known.effects if e != effect)
+    return also(known.effects, effect) if on else tuple(e for e in known.effects if e != effect)
 
 
 def default(of: object, argument: str) -> Any:
@@ -135,7 +134,8 @@ def default(of: object, argument: str) -> Any:
     raise KeyError(argument)
 
 
-def _with(effects: tuple[str, ...], effect: str) -> tuple[str, ...]:
+def also(effects: tuple[str, ...], effect: str) -> tuple[str, ...]:
+    """The effects with one more, once."""
     return effects if effect in effects else (*effects, effect)
 
 

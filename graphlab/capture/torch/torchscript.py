@@ -12,6 +12,7 @@ import torch
 from graphlab.capture.inputs import Inputs
 from graphlab.capture.torch import examples
 from graphlab.capture.torch.failures import failed, reason, script_failed
+from graphlab.capture.torch.frames import is_user_file
 from graphlab.capture.torch.jit_graph import Reader
 from graphlab.capture.torch.private import TracingCheckError
 from graphlab.capture.torch.state import quiet, unchanged
@@ -29,7 +30,7 @@ def script(model: Any) -> Program:
         CaptureError: TorchScript does not take the code; ``frame`` is the user's line.
     """
     if isinstance(model, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
-        return read(model)
+        return read(model, method="jit.trace" if isinstance(model, torch.jit.TopLevelTracedModule) else "jit.script")
     try:
         with quiet():
             scripted = torch.jit.script(model)
@@ -42,7 +43,8 @@ def trace(model: Any, inputs: Inputs | None) -> Program:
     """Run a module by ``torch.jit.trace`` and keep what it did.
 
     ``source.notes`` has what torch had to say: ``tracer-warning`` (a value of the example became a
-    constant) and ``trace-check`` (running or tracing it again gave something else).
+    constant), ``trace-check`` (running or tracing it again gave something else) and ``trace-mode``
+    (only because torch checked it without gradients).
 
     Raises:
         InputsNeeded: no inputs were given.
@@ -57,9 +59,12 @@ def trace(model: Any, inputs: Inputs | None) -> Program:
         try:
             traced = _trace(model, made, notes, check=True)
         except TracingCheckError as error:
-            for line in str(error).splitlines():
-                if line.startswith("ERROR: "):
-                    notes[FrozenDict(kind="trace-check", text=line.removeprefix("ERROR: ").rstrip("!:"))] = None
+            warned = any(is_user_file(note["file"]) for note in notes if "file" in note)  # torch's own files warn of what is safe
+            if not warned and _traces_alike_without_gradients(model, made):
+                notes[FrozenDict(kind="trace-mode", text=_MODE)] = None
+            else:
+                told = [line.removeprefix("ERROR: ") for line in str(error).splitlines() if line.startswith("ERROR: ")]
+                notes |= {FrozenDict(kind="trace-check", text=line.rstrip("!:")): None for line in told}
             try:
                 traced = _trace(model, made, notes, check=False)
             except Exception as again:
@@ -67,6 +72,24 @@ def trace(model: Any, inputs: Inputs | None) -> Program:
         except Exception as error:
             raise failed(model, "jit.trace", error, do=do) from error
     return read(traced, method="jit.trace", notes=tuple(notes))
+
+
+_MODE = "The model takes another path without gradients, where torch checks its traces; the trace is of the path with them"
+
+
+def _traces_alike_without_gradients(model: Any, made: Inputs) -> bool:
+    """Whether only torch's own switch of mode made a second trace differ.
+
+    torch traces with gradients as they are and checks without; ``nn.TransformerEncoder`` in eval
+    mode, for one, then takes its fused path.
+    """
+    notes: dict[Note, None] = {}
+    try:
+        with torch.no_grad():
+            _trace(model, made, notes, check=True)
+    except TracingCheckError:
+        return False
+    return all(note["kind"] != "trace-check" for note in notes)
 
 
 def _trace(model: Any, made: Inputs, notes: dict[Note, None], *, check: bool) -> Any:

@@ -142,6 +142,8 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")},
     "torch.nn.modules.activation.RReLU": ("random",),
     **{f"torch.nn.modules.batchnorm.{name}": ("writes_state",) for name in ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")},
+    **{f"operator.{name}": ("writes_state",) for name in (
+        "setitem", "delitem", "iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor")},
     "prim.SetAttr": ("writes_state",),
     "prim.GetAttr": ("reads_state",),
     "prim.PythonOp": ("opaque",),

@@ -145,6 +145,21 @@ def test_a_failure_names_the_users_line() -> None:
         assert "the line fx stumbles on" in stream.readlines()[caught.value.frame.line - 1]
 
 
+def test_what_works_in_place_writes() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.ReLU(inplace=True)
+
+        def forward(self, x: Any) -> Any:
+            return nn.functional.elu(self.act(x).neg_(), inplace=True)
+
+    program = capture(InPlace(), None, method="fx")
+    ops = {n.op: n.effects for n in program.main.each_node() if n.kind == "op"}
+    assert len(ops) == 3
+    assert set(ops.values()) == {("writes_state",)}
+
+
 def test_a_function_of_the_users_own_is_opaque() -> None:
     graph = torch.fx.Graph()
     x = graph.placeholder("x")

@@ -291,6 +291,12 @@ def test_a_trace_that_draws_is_told_apart_from_one_that_does_not() -> None:
     assert capture(nn.Linear(2, 2), as_inputs("f32[1,2]"), method="jit.trace").source.notes == ()
 
 
+def test_a_path_taken_without_gradients_only_is_no_wrong_trace() -> None:
+    model = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True).eval()
+    program = capture(model, as_inputs("f32[1,2,8]"), method="jit.trace")
+    assert [note["kind"] for note in program.source.notes if note["kind"] != "tracer-warning"] == ["trace-mode"]
+
+
 def test_a_trace_knows_all_types_and_calls_submodules(jit_nodes: Any) -> None:
     class Outer(nn.Module):
         def __init__(self) -> None:
@@ -332,6 +338,7 @@ def test_tracing_needs_inputs() -> None:
 
 def test_a_traced_module_is_read_as_it_is() -> None:
     traced = torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2))
-    program = torchscript.read(traced)
+    program = torchscript.script(traced)
     assert program.native is traced
+    assert program.source.method == "jit.trace"
     assert verify(program) == ()
