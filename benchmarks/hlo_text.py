@@ -32,7 +32,7 @@ def module_text(instructions: int) -> str:
     """A module of about that many instructions, the same text for the same number."""
     layers = max(1, round(instructions / _LAYER_INSTRUCTIONS))
     computations: list[str] = [_REGION_ADD, _REGION_MAX]
-    entry: list[str] = [f"  %p0 = {_D} parameter(0), metadata={{op_name=\"x\"}}"]
+    entry: list[str] = [f'  %p0 = {_D} parameter(0), metadata={{op_name="x"}}']
     value = "p0"
     parameters = ["p0: bf16[8,128,768]"]
     for layer in range(layers):
@@ -42,7 +42,9 @@ def module_text(instructions: int) -> str:
         entry.extend(_layer(layer, value))
         value = f"out.{layer}"
     entry.append(f"  ROOT %result = ({_D}) tuple(%{value})")
-    header = "HloModule jit_stack, is_scheduled=true, entry_computation_layout={(" + ", ".join(["bf16[8,128,768]{2,1,0}"] + ["bf16[768,768]{1,0}"] * layers)
+    header = "HloModule jit_stack, is_scheduled=true, entry_computation_layout={(" + ", ".join(
+        ["bf16[8,128,768]{2,1,0}"] + ["bf16[768,768]{1,0}"] * layers
+    )
     header += ")->(bf16[8,128,768]{2,1,0})}, num_partitions=8"
     body = f"ENTRY %main ({', '.join(parameters)}) -> (bf16[8,128,768]) {{\n" + "\n".join(entry) + "\n}\n"
     return "\n\n".join([header, _tables(layers), *computations, body])
@@ -80,7 +82,7 @@ def _fused(layer: int, kind: str) -> str:
 
 def _layer(layer: int, value: str) -> Iterator[str]:
     dims = "lhs_contracting_dims={2}, rhs_contracting_dims={0}"
-    yield f'  %w.{layer} = bf16[768,768]{{1,0}} parameter({layer + 1}), sharding={{replicated}}, metadata={{op_name="params[\'layer_{layer}\'][\'w\']"}}'
+    yield f"  %w.{layer} = bf16[768,768]{{1,0}} parameter({layer + 1}), sharding={{replicated}}, metadata={{op_name=\"params['layer_{layer}']['w']\"}}"
     yield f"  %zero.{layer} = f32[] constant(0)"
     yield f"  %wide.{layer} = f32[8,128,768]{{2,1,0}} convert(%{value}), {_meta(layer, 'convert')}"
     yield f"  %sum.{layer} = {_ROW} reduce(%wide.{layer}, %zero.{layer}), dimensions={{2}}, to_apply=%region_add, {_meta(layer, 'reduce_sum')}"
@@ -100,18 +102,27 @@ _LAYER_INSTRUCTIONS = 4 * 11 + 14
 
 
 def _tables(layers: int) -> str:
-    lines = ["FileNames", '1 "/home/user/model/encoder.py"', "", "FunctionNames", '1 "<module>"', '2 "Encoder.__call__"', "", "FileLocations"]
+    lines = [
+        "FileNames",
+        '1 "/home/user/model/encoder.py"',
+        "",
+        "FunctionNames",
+        '1 "<module>"',
+        '2 "Encoder.__call__"',
+        "",
+        "FileLocations",
+    ]
     frames = min(layers, 200) + 1
-    lines += [f"{i} {{file_name_id=1 function_name_id={min(i, 2)} line={10 + i} end_line={10 + i} column=4 end_column=40}}" for i in range(1, frames + 1)]
+    lines += [
+        f"{i} {{file_name_id=1 function_name_id={min(i, 2)} line={10 + i} end_line={10 + i} column=4 end_column=40}}"
+        for i in range(1, frames + 1)
+    ]
     lines += ["", "StackFrames", "1 {file_location_id=1 parent_frame_id=1}"]
     lines += [f"{i} {{file_location_id={i} parent_frame_id=2}}" for i in range(2, frames + 1)]
     return "\n".join(lines)
 
 
 def measure_graphlab(text: str) -> dict[str, float]:
-    import numpy  # noqa: F401, ICN001  # the other side imports it too
-    import networkx  # noqa: F401
-
     from graphlab.capture.xla.hlo_text import parse_hlo
     from graphlab.ir.verify import verify
 
@@ -197,7 +208,9 @@ def main() -> int:
     if options.json:
         print(json.dumps(results, indent=2))
     else:
-        print(f"{'instructions':>12} {'graphlab s':>10} {'verify s':>9} {'jaxlib+nx s':>11} {'(parse walk fill)':>20} {'ratio':>6} {'verified':>8} {'B/node':>7}")
+        print(
+            f"{'instructions':>12} {'graphlab s':>10} {'verify s':>9} {'jaxlib+nx s':>11} {'(parse walk fill)':>20} {'ratio':>6} {'verified':>8} {'B/node':>7}"
+        )
         for r in results:
             parts = f"{r['jaxlib_parse_s']:.2f} {r['jaxlib_walk_s']:.2f} {r['networkx_s']:.2f}"
             print(

@@ -21,8 +21,16 @@ CALLED = (
 _MAX_NESTING = 32
 _MAX_DEVICES = 65_536  # a device list longer than that stays text
 
-# A key and a value that holds no bracket within a bracket; what does not fit goes the long way.
-_CHUNK = re.compile(r'([\w\-]+)=((?:[^\s,(){}\[\]"]+|\{[^{}"\\\n]*+(?:"[^"\\\n]*+"[^{}"\\\n]*+)*+\}|"[^"\\\n]*+"))(?:, |$)', re.ASCII)
+# A key and a value with brackets two deep at most; what does not fit goes the long way.
+_STRING = r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+_FLAT = r'\{[^{}"\n]*+(?:' + _STRING + r'[^{}"\n]*+)*+\}'
+_CHUNK = re.compile(
+    r"([\w\-]+)=("
+    r'(?:[^\s,(){}\[\]"]|\[[^\[\]{}"\n]*+\]|\([^(){}"\n]*+\))++'
+    r'|\{[^{}"\n]*+(?:(?:' + _STRING + "|" + _FLAT + r')[^{}"\n]*+)*+\}'
+    r"|" + _STRING + r")(?:, |$)",
+    re.ASCII,
+)
 _KEY = re.compile(r"([\w\-]+)\s*=\s*", re.ASCII)
 _WORD = re.compile(r'[^\s,(){}\[\]"]+')
 _INT = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -58,33 +66,50 @@ NONE = Attributes()
 class AttributeReader:
     """Decodes attribute lists, each distinct attribute once."""
 
-    __slots__ = ("_lists", "_values", "source")
+    __slots__ = ("_lists", "_texts", "_values", "source")
 
     def __init__(self, source: HloText) -> None:
         self.source = source
         self._values: dict[tuple[str, str], Any] = {}
+        self._texts: dict[str, Attributes] = {}
         self._lists: dict[tuple[tuple[str, str], ...], Attributes] = {}
 
     def quick(self, text: str) -> tuple[Attributes, str] | None:
         """Decode a whole list on one line: the attributes and the metadata's text; None where it needs :meth:`read`."""
-        pairs: list[tuple[str, str]] = []
-        pos = 0
-        for match in _CHUNK.finditer(text):
-            if match.start() != pos:
-                return None
-            pairs.append((match[1], match[2]))
-            pos = match.end()
-        if pos != len(text) or text.endswith(", "):
-            return None
-        return self._decode(pairs)
+        # Metadata at the end and without inner braces, the usual form, leaves a rest that many instructions share.
+        cut = text.find("metadata={")
+        if cut >= 0 and text.find("}", cut) == len(text) - 1:
+            if cut == 0:
+                return NONE, text[9:]
+            if text.startswith(", ", cut - 2):
+                head = self._short(text[: cut - 2])
+                return None if head is None else (head, text[cut + 9 :])
+        pairs = _pairs(text)
+        return None if pairs is None else self._decode(pairs)
 
-    def read(self, pos: int) -> tuple[Attributes, str, int]:
-        """Decode the list that starts at ``pos`` with a comma, if there is one: also the metadata's text and the position after."""
+    def _short(self, text: str) -> Attributes | None:
+        """A list without metadata, by its whole text."""
+        known = self._texts.get(text)
+        if known is None:
+            pairs = _pairs(text)
+            decoded = None if pairs is None else self._decode(pairs)
+            if decoded is None or decoded[1]:
+                return None
+            known = self._texts[text] = decoded[0]
+        return known
+
+    def read(self, pos: int, *, in_place: bool = False) -> tuple[Attributes, str, int]:
+        """Decode the list that starts at ``pos`` with a comma, if there is one: also the metadata's text and the position after.
+
+        After an instruction ``in_place`` of an operand, a comma may also lead to the next operand.
+        """
         source = self.source
         pairs: list[tuple[str, str]] = []
         while source.at(after := source.skip(pos)) == ",":
             start = source.skip(after + 1)
             key = _KEY.match(source.text, start, source.end)
+            if key is None and in_place:
+                break
             if key is None:
                 raise source.expected("an attribute", start)
             pos = self._value_end(key.end())
@@ -153,6 +178,18 @@ class AttributeReader:
                 if key == "sharding":
                     sharding = clean
         return Attributes(FrozenDict(values) if values else EMPTY, tuple(called), after, sharding, FrozenDict(debug) if debug else EMPTY)
+
+
+def _pairs(text: str) -> list[tuple[str, str]] | None:
+    """The names and values of a list on one line; None where it is not of the common form."""
+    pairs: list[tuple[str, str]] = []
+    pos = 0
+    for match in _CHUNK.finditer(text):
+        if match.start() != pos:
+            return None
+        pairs.append((match[1], match[2]))
+        pos = match.end()
+    return None if pos != len(text) or text.endswith(", ") else pairs
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ _LINE = re.compile(
     r"([a-z]\w*\[[^\[\](){}\n]*\](?:\{[^{}\n]*\})?|\([^\n]*?\)) "
     r"([a-z][a-z\d\-]*)"
     r"\(([^()\n]*+(?:\([^()\n]*+\)[^()\n]*+)*+)\)"
-    r"(?:, ([^\n]*[^\s]))?[ \t\r]*\n",
+    r"(?:, ([^\n]*+)|[ \t\r]*+)\n",
     re.ASCII,
 )
 _TYPED = re.compile(r"(?:^|, )([a-z]\w*\[[^\[\](){}]*\](?:\{[^{}]*\})?|\([^()]*\)) %([\w.\-]+)", re.ASCII)
@@ -89,6 +89,7 @@ class ComputationReader:
         self._ops: dict[str, tuple[str, str | None, tuple[str, ...]]] = {}
         self._constants: dict[tuple[ValueType, str], Constant] = {}
         self._body = _Body()
+        self._crowded_until = 0
 
     def read(self, name: str, key: str, pos: int) -> tuple[Computation, int]:
         """Read a body whose ``{`` stands before ``pos``; the position after its ``}``.
@@ -99,18 +100,19 @@ class ComputationReader:
         start = pos
         source, text, end = self.source, self.source.text, self.source.end
         self._body = _Body()
-        crowded_until = pos  # where a line holds several instructions, trying it whole each time would cost its square
         while True:
-            match = _LINE.match(text, pos, end) if pos >= crowded_until else None
+            match = _LINE.match(text, pos, end) if pos >= self._crowded_until else None
             if match is not None and self._line(match):
                 pos = match.end()
                 continue
             pos = source.skip(pos)
             if source.at(pos) == "}":
                 break
-            if match is not None:
-                crowded_until = match.end()
             pos = self._statement(pos)
+            if pos >= self._crowded_until:
+                # Of a line that holds several instructions each would be tried with all that follow: its square of time.
+                line_end = text.find("\n", pos, end)
+                self._crowded_until = end if line_end < 0 else line_end
         return self._finish(name, key, start), pos + 1
 
     def _line(self, match: re.Match[str]) -> bool:
@@ -122,7 +124,7 @@ class ComputationReader:
             if end != match.end(3):
                 return False
             outputs = self.shapes.by_text[shape] = (type,)
-        decoded = (NONE, "") if rest is None else self.attributes.quick(rest)
+        decoded = (NONE, "") if rest is None else self.attributes.quick(rest.rstrip())
         if decoded is None:
             return False
         if opcode in ("parameter", "constant"):
@@ -196,7 +198,7 @@ class ComputationReader:
         close = source.balanced(pos) - 1
         start = pos + 1
         operands = [] if opcode in ("parameter", "constant") else self._operand_list(start, close, depth)
-        attributes, metadata, end = self.attributes.read(close + 1)
+        attributes, metadata, end = self.attributes.read(close + 1, in_place=depth > 0)
         if type is None:
             type = infer(opcode, [self._body.types[id] for id in operands], attributes.values)
             if type is None:

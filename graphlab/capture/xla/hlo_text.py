@@ -21,12 +21,13 @@ from graphlab.ir.program import DimRange, Program, Signature, Slot, Source
 from graphlab.ir.values import SymDim, TensorType, TupleType, ValueType
 
 _SNIFF_BYTES = 1 << 20
-# The line between two inputs of one file (llvm's split-input-file), and a module's header.
-_SPLIT = re.compile(r"^(?:// -----[ \t\r]*$|HloModule\s)", re.MULTILINE)
+_SPLIT = re.compile(r"// -----[ \t\r]*(?:\n|$)")  # the line between two inputs of one file (LLVM's split-input-file)
 _HEADER = re.compile(r"HloModule\s+([\w.\-]+)", re.ASCII)
 _START = re.compile(
     r"HloModule\s+[\w.\-]+"
-    r"|(?:ENTRY\s+)?%?[\w.\-]+\s*(?:\([^{}]*+\)\s*->[^=]*?)?\{\s*+(?:ROOT\s+)?%?[\w.\-]+\s*=\s*(?:\(|[a-z]\w*\[|[a-z][a-z\d\-]*\()",
+    r"|ENTRY\s+%?[\w.\-]+\s*[({]"
+    r"|%?[\w.\-]+\s*\((?:[\w.\-]+:\s*(?:\(|[a-z]\w*\[)|\)\s*->)"
+    r"|%?[\w.\-]+\s*\{\s*+(?:ROOT\s+)?%?[\w.\-]+\s*=\s*(?:\(|[a-z]\w*\[|[a-z][a-z\d\-]*\()",
     re.ASCII,
 )
 
@@ -95,6 +96,12 @@ def parse_modules(text: str, *, path: str | None = None) -> list[Program]:
         return [_program(source, [part]) for part in _parts(source)]
 
 
+def module_texts(text: str) -> list[str]:
+    """The text of each module, as :func:`parse_modules` parts them."""
+    source = HloText(text.removeprefix("\ufeff"), None)
+    return [source.text[part.start : part.end] for part in _parts(source)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """One module's place in the text, and its name made unique."""
@@ -106,11 +113,12 @@ class _Part:
 
 def _parts(source: HloText) -> list[_Part]:
     """The modules of a text. Without a second header or a split line there is one."""
-    cuts = [0]
-    for match in _SPLIT.finditer(source.text):
+    cuts, content = [0], source.skip(0)
+    for at, is_header in sorted([*_line_starts(source, "// -----", _SPLIT, False), *_line_starts(source, "HloModule", _HEADER, True)]):
         # A header opens a part unless only comments stand before it in its own.
-        if match[0].startswith("//") or source.skip(cuts[-1]) < match.start():
-            cuts.append(match.start())
+        if not is_header or content < at:
+            cuts.append(at)
+            content = source.skip(at) if at >= content else content
     parts: list[_Part] = []
     seen: dict[str, int] = {}
     for start, end in zip(cuts, [*cuts[1:], source.end], strict=True):
@@ -122,6 +130,18 @@ def _parts(source: HloText) -> list[_Part]:
         seen[name] = seen.get(name, 0) + 1
         parts.append(_Part(name if seen[name] == 1 else f"{name}#{seen[name]}", begin, end))
     return parts
+
+
+def _line_starts(source: HloText, word: str, pattern: re.Pattern[str], is_header: bool) -> Iterator[tuple[int, bool]]:
+    """Where a line starts with ``word`` and fits the pattern; ``str.find`` passes over a big text faster than a pattern does."""
+    at = 0 if source.text.startswith(word) else source.text.find("\n" + word) + 1
+    while source.text.startswith(word, at):
+        if pattern.match(source.text, at):
+            yield at, is_header
+        found = source.text.find("\n" + word, at)
+        if found < 0:
+            return
+        at = found + 1
 
 
 def _selected(parts: list[_Part], select: str, source: HloText) -> _Part:
@@ -148,6 +168,9 @@ def _no_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        if gc.get_freeze_count() == 0:  # moves what was made to the oldest generation, unvisited
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()
 
 
