@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    reports = []
+    reports: list[Report] = []
     for report in _reports(args):
         if not args.json:
             _print_first(report, more=bool(reports))
@@ -96,8 +96,8 @@ def _reports(args: argparse.Namespace) -> Iterator[Report]:
         yield report
     if len(needing) == len(models):
         raise needing[0]
-    for error in needing:
-        print(f"graphlab: skipped one: {error}", file=sys.stderr)
+    for skipped in needing:
+        print(f"graphlab: skipped one: {skipped}", file=sys.stderr)
 
 
 def _one_drawing(args: argparse.Namespace, names: list[str]) -> None:

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone (`graphlab ... | head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of graphlab's own, said as such
+    except Exception as error:  # the last line of defence: a defect of graphlab's own, said as such
         if debug:
             raise
         print(

@@ -12,8 +12,11 @@ import networkx as nx
 from graphlab.errors import GraphlabError
 from graphlab.ir.frames import Frame, stack
 from graphlab.ir.frozen import EMPTY, FrozenDict
-from graphlab.ir.graph import Graph, Node
+from graphlab.ir.graph import Call, Graph, Node
 from graphlab.ir.values import ValueType
+
+MAX_DEPTH = 400
+"""Regions within regions that :meth:`Program.flatten` follows: well within Python's own limit of recursion."""
 
 Role: TypeAlias = Literal["user", "parameter", "buffer", "constant", "state", "token"]
 """What a signature slot is to the model: the caller's value, or part of the model itself."""
@@ -151,13 +154,14 @@ class Program:
 
     def call_graph(self) -> nx.DiGraph[str]:
         """Which graph uses which. Edge attribute ``sites``: tuple of (calling node's id, role)."""
-        calls: nx.DiGraph[str] = nx.DiGraph()
-        calls.add_nodes_from(self.graphs)
+        sites: dict[tuple[str, str], list[tuple[str, str]]] = {}
         for name, graph in self.graphs.items():
             for id, data in graph.nodes(data=True):
                 for role, call in data.get("calls", EMPTY).items():
-                    sites = calls.edges[name, call.graph]["sites"] if calls.has_edge(name, call.graph) else ()
-                    calls.add_edge(name, call.graph, sites=(*sites, (id, role)))
+                    sites.setdefault((name, call.graph), []).append((id, role))
+        calls: nx.DiGraph[str] = nx.DiGraph()
+        calls.add_nodes_from(self.graphs)
+        calls.add_edges_from((user, used, {"sites": tuple(found)}) for (user, used), found in sites.items())
         return calls
 
     def flatten(self, *, limit: int = 1_000_000) -> Graph:
@@ -167,7 +171,7 @@ class Program:
         and ``site`` (the flat id of the node that uses that region; absent at the top). A used
         region's inputs get an edge from the value that feeds them, its results an edge to the
         calling node (slots after that node's own operands) and, for what a loop carries round,
-        to the region's input: so data flow can be followed through calls, branches and loops with
+        to the inputs of its body and condition: so data flow can be followed through calls, branches and loops with
         any networkx algorithm, and a loop is a cycle. Those added edges have the attribute
         ``via`` (``enter``, ``exit`` or ``carry``).
 
@@ -187,6 +191,8 @@ class Program:
 
 def _inline(program: Program, name: str, prefix: str, site: str | None, flat: Graph, limit: int, stack: tuple[str, ...]) -> None:
     graph = program.graphs[name]
+    if len(stack) > MAX_DEPTH:
+        raise GraphlabError("flatten the program", found=f"its regions nest more than {MAX_DEPTH} deep", do="work on its graphs one by one")
     if name in stack:
         raise GraphlabError("flatten the program", found=f"graph '{name}' uses itself", do="work on its graphs one by one")
     if len(flat) + len(graph) > limit:
@@ -207,23 +213,34 @@ def _inline(program: Program, name: str, prefix: str, site: str | None, flat: Gr
         caller = prefix + id
         operands = {use.dst_port: use for use in graph.operands(id)}
         exit_slot = 1 + max(operands, default=-1)
+        ends: dict[str, list[str]] = {}
         for role, call in calls.items():
             inner = f"{caller}/{role}/"
             _inline(program, call.graph, inner, caller, flat, limit, (*stack, name))
-            callee = program.graphs[call.graph]
-            inputs = [inner + i for i in callee.inputs]
-            for target, slot in zip(inputs, call.operands, strict=True):
+            ends[role] = [inner + i for i in program.graphs[call.graph].inputs]
+            for target, slot in zip(ends[role], call.operands, strict=True):
                 # What the operation makes itself (an element, an index) still depends on all it is given.
                 feeding = operands.values() if slot is None else [operands[slot]] if slot in operands else []
                 for use in feeding:
                     _via(flat, prefix + use.src, target, use.src_port, 0, "enter")
+        for role, call in calls.items():
+            callee = program.graphs[call.graph]
             results = {use.dst_port: use for use in callee.operands(callee.output)}
-            for out, use in results.items():
-                _via(flat, inner + use.src, caller, use.src_port, exit_slot, "exit")
+            for use in results.values():
+                _via(flat, f"{caller}/{role}/{use.src}", caller, use.src_port, exit_slot, "exit")
                 exit_slot += 1
-                for carried_out, carried_in in call.carried:
-                    if carried_out == out:
-                        _via(flat, inner + use.src, inputs[carried_in], use.src_port, 1, "carry")
+            for out, back in call.carried:
+                for target in _carried_to(calls, ends, role, back):
+                    _via(flat, f"{caller}/{role}/{results[out].src}", target, results[out].src_port, 1, "carry")
+
+
+def _carried_to(calls: Mapping[str, Call], ends: Mapping[str, list[str]], role: str, back: int) -> Iterator[str]:
+    """The region's own input, and those of the loop's other regions (its condition) that the same operand starts."""
+    yield ends[role][back]
+    slot = calls[role].operands[back]
+    for other, call in calls.items():
+        if other != role and slot is not None:
+            yield from (ends[other][i] for i, fed in enumerate(call.operands) if fed == slot)
 
 
 def _via(flat: Graph, src: str, dst: str, src_port: int, dst_port: int, via: str) -> None:

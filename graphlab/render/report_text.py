@@ -12,7 +12,6 @@ from rich.text import Text
 from graphlab.analyzers.compile_results import Folding
 from graphlab.analyzers.control_flow import Construct
 from graphlab.analyzers.size import Module
-from graphlab.capture.dispatch import Tried
 from graphlab.compilers.results import Absent, Measured
 from graphlab.findings import Finding, Severity
 from graphlab.ir.frames import Frame

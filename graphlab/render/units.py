@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from graphlab.compilers.results import Measured
+
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def count(number: int, noun: str) -> str:
@@ -12,13 +16,9 @@ def count(number: int, noun: str) -> str:
 
 def size_of(nbytes: float) -> str:
     """Bytes in binary units: ``512 B``, ``1.5 KiB``, ``438 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if nbytes < 1024:
-            break
-        nbytes /= 1024
-    else:
-        unit = "TiB"
-    return f"{nbytes:.3g} {unit}" if nbytes < 1000 else f"{nbytes:.0f} {unit}"
+    step = min(int(math.log(max(nbytes, 1), 1024)), len(_BINARY) - 1)
+    number = nbytes / 1024**step
+    return f"{number:.3g} {_BINARY[step]}" if number < 1000 else f"{number:.0f} {_BINARY[step]}"
 
 
 def metric(value: Measured) -> str:

@@ -31,6 +31,7 @@ def test_flatten_joins_regions_to_what_feeds_them(loop: Program) -> None:
         ("while/cond/any", "while"): "exit",
         ("while/body/half", "while"): "exit",
         ("while/body/half", "while/body/p"): "carry",
+        ("while/body/half", "while/cond/p"): "carry",
     }
     assert nx.has_path(flat, "x", "while/body/half")
 
