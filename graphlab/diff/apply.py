@@ -111,6 +111,7 @@ class _Patch:
                     self._cut(change)
                 case OpChanged() | AttributeChanged() | TypeChanged() | ConstantChanged() | CallChanged():
                     self._update(change)
+        self._renumber(diff)
         for ref, feed in self.feeds:
             self._feed(ref, feed)
         return replace(self.a, graphs=self.graphs, signatures=signatures, dims=dims, frames=self.frames.done(), native=None)
@@ -133,6 +134,26 @@ class _Patch:
             graph.connect_control(source.node.node, ref.node)
         else:
             graph.connect(source.node.node, ref.node, source.port, feed.slot)
+
+    def _renumber(self, diff: GraphDiff) -> None:
+        """Where inputs came or went, the others close up in their order round those whose position is said."""
+        said: dict[str, set[str]] = {}
+        for change in diff.changes:
+            match change:
+                case Added(at=at) if change.data["kind"] == "input":
+                    said.setdefault(at.to.graph, set()).add(at.to.node)
+                case Removed(at=at) if self.a.graphs[at.to.graph].nodes[at.to.node]["kind"] == "input":
+                    said.setdefault(at.to.graph, set())
+        for change in diff.changes:
+            if isinstance(change, AttributeChanged) and change.field == "index" and change.at.to.graph in said:
+                said[change.at.to.graph].add(change.at.to.node)
+        for name, fixed in said.items():
+            nodes, inputs = self.graph(name).nodes, self.graph(name).inputs
+            taken = {nodes[id]["index"] for id in fixed}
+            places = (i for i in range(len(inputs)) if i not in taken)
+            for id in inputs:
+                if id not in fixed:
+                    nodes[id]["index"] = next(places)
 
     def _cut(self, change: Rewired | OperandsReordered) -> None:
         ref = change.at.to

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -94,6 +95,7 @@ class _Script:
         self.placed: dict[NodeRef, NodeRef] = {}
         self.unchecked: list[tuple[NodeRef, NodeRef]] = []
         self._place()
+        self.renumbered = {(name, i) for name in self.graphs for i in self._renumbered(name)}
 
     def _place(self) -> None:
         for name, other in self.graphs.items():
@@ -110,6 +112,18 @@ class _Script:
             for id in sorted(self.b.graphs[other]):
                 if NodeRef(other, id) not in self.placed:
                     self.placed[NodeRef(other, id)] = NodeRef(region, fresh(id, taken.setdefault(region, set())))
+
+    def _renumbered(self, name: str) -> Iterator[int]:
+        """Inputs whose new position has to be said. Where inputs come or go, the others close up in their order."""
+        view, match = self.views[0][name], self.views[1][self.graphs[name]]
+        kept = [(view.data[p.a]["index"], match.data[p.b]["index"], p.a) for p in self.nodes[name] if view.data[p.a]["kind"] == "input"]
+        counts = {sum(1 for data in v.data if data["kind"] == "input") for v in (view, match)}
+        if counts == {len(kept)}:
+            yield from (i for old, new, i in kept if old != new)
+            return
+        kept.sort()
+        steady = longest_increasing([new for _, new, _ in kept])
+        yield from (i for at, (_, _, i) in enumerate(kept) if at not in steady)
 
     def diff(self) -> GraphDiff:
         matches = []
@@ -237,11 +251,13 @@ class _Script:
             pair = before.get(key, MISSING), after.get(key, MISSING)
             if plain(pair[0]) != plain(pair[1]):
                 yield AttributeChanged(at, "attrs", key, *pair)
-        fields: tuple[Literal["control", "effects", "absent", "index"], ...] = ("control", "effects", "absent", "index")
+        fields: tuple[Literal["control", "effects", "absent"], ...] = ("control", "effects", "absent")
         for field in fields:
             old, new = (None if data.get(field) == () else data.get(field) for data in (x, y))
             if old != new:
                 yield AttributeChanged(at, field, "", MISSING if old is None else old, MISSING if new is None else new)
+        if (p.view_a.name, p.i) in self.renumbered:
+            yield AttributeChanged(at, "index", "", x.get("index"), y.get("index"))
         yield from self._constant(at, x, y)
         calls, others = x.get("calls", EMPTY), y.get("calls", EMPTY)
         for role in sorted(set(calls) | set(others)):
@@ -301,6 +317,24 @@ def fresh(name: str, taken: set[str]) -> str:
         found = f"{name}+{number}"
         number += 1
     taken.add(found)
+    return found
+
+
+def longest_increasing(values: Sequence[int]) -> set[int]:
+    """Positions of one longest increasing subsequence (patience sorting)."""
+    tops: list[int] = []
+    at: list[int] = []
+    before: list[int] = []
+    for position, value in enumerate(values):
+        pile = bisect_left(tops, value)
+        before.append(at[pile - 1] if pile else -1)
+        tops[pile : pile + 1] = [value]
+        at[pile : pile + 1] = [position]
+    found: set[int] = set()
+    position = at[-1] if at else -1
+    while position >= 0:
+        found.add(position)
+        position = before[position]
     return found
 
 

@@ -46,7 +46,7 @@ def _program(make: Any, *, second: bool) -> Program:
 
 def _replaced(make: Any, *, second: bool) -> Program:
     """Two programs that differ in an operation in its place, in a role, and in the region a dead node stands in."""
-    body = [("x", "in", (), {}), ("s", "x.sin", ("x",), {}), ("e", "x.exp", ("s",), {})]
+    body: list[Any] = [("x", "in", (), {}), ("s", "x.sin", ("x",), {}), ("e", "x.exp", ("s",), {})]
     dead: Any = ("dead", "x.rare", ("s",), {})
     inner = make.graph("inner", [*body, dead] if second else body, ["e"])
     calls = FrozenDict({"then" if second else "else": Call("inner", (0,), (0,))})

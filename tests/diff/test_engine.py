@@ -190,6 +190,23 @@ def test_a_layer_without_its_relu_costs_one_removed_node_and_its_edges(make: Any
     assert all(who[match.a] == match.b for match in diff.matches)
 
 
+def test_inputs_that_move_up_because_one_is_gone_are_not_changes(make: Any, shuffle: Any) -> None:
+    other, _ = shuffle(make.layers(11), 3)
+    assert kinds(graphlab.diff(make.layers(12), other)) == {"Removed": 4, "Rewired": 2, "SignatureChanged": 1}
+    assert kinds(graphlab.diff(other, make.layers(12)))["AttributeChanged"] == 0
+
+
+def test_inputs_that_change_places_are_told_from_those_that_close_up(make: Any) -> None:
+    def program(*order: str) -> Program:
+        uses: list[Any] = [(f"u_{name}", f"x.{name}", (name,), {}) for name in sorted(order)]
+        made: Program = make.single([*((name, "in", (), {}) for name in order), *uses], [use[0] for use in uses])
+        return made
+
+    diff = graphlab.diff(program("a", "b", "c", "d"), program("b", "d", "c"))
+    assert isomorphic(diff.apply(diff.a), diff.b)
+    assert kinds(diff)["AttributeChanged"] <= 1
+
+
 def test_shape_changes_everywhere_match_every_node_and_are_type_changes_alone(make: Any, shuffle: Any) -> None:
     small, large = make.layers(4), make.layers(4)
     wide = TensorType("float32", (8, 4))
