@@ -82,10 +82,12 @@ def _fused(layer: int, kind: str) -> str:
 
 def _layer(layer: int, value: str) -> Iterator[str]:
     dims = "lhs_contracting_dims={2}, rhs_contracting_dims={0}"
-    yield f"  %w.{layer} = bf16[768,768]{{1,0}} parameter({layer + 1}), sharding={{replicated}}, metadata={{op_name=\"params['layer_{layer}']['w']\"}}"
+    reduced = _meta(layer, "reduce_sum")
+    named = f"metadata={{op_name=\"params['layer_{layer}']['w']\"}}"
+    yield f"  %w.{layer} = bf16[768,768]{{1,0}} parameter({layer + 1}), sharding={{replicated}}, {named}"
     yield f"  %zero.{layer} = f32[] constant(0)"
     yield f"  %wide.{layer} = f32[8,128,768]{{2,1,0}} convert(%{value}), {_meta(layer, 'convert')}"
-    yield f"  %sum.{layer} = {_ROW} reduce(%wide.{layer}, %zero.{layer}), dimensions={{2}}, to_apply=%region_add, {_meta(layer, 'reduce_sum')}"
+    yield f"  %sum.{layer} = {_ROW} reduce(%wide.{layer}, %zero.{layer}), dimensions={{2}}, to_apply=%region_add, {reduced}"
     for i, kind in enumerate(("ln1", "softmax", "ln2", "gelu")):
         source = value if i == 0 else f"dot.{layer}.{i - 1}"
         yield (
@@ -93,7 +95,8 @@ def _layer(layer: int, value: str) -> Iterator[str]:
             f'{_meta(layer, kind)}, backend_config={{"outer_dimension_partitions":["8"]}}'
         )
         yield f"  %dot.{layer}.{i} = {_D} dot(%fusion.{layer}.{i}, %w.{layer}), {dims}, {_meta(layer, 'attention/dot_general')}"
-    yield f"  %gather.{layer} = {_D} all-reduce(%dot.{layer}.3), channel_id={layer + 1}, replica_groups=[2,4]<=[8], to_apply=%region_max.bf16"
+    groups = f"channel_id={layer + 1}, replica_groups=[2,4]<=[8]"
+    yield f"  %gather.{layer} = {_D} all-reduce(%dot.{layer}.3), {groups}, to_apply=%region_max.bf16"
     yield f"  %out.{layer} = {_D} add(%{value}, %gather.{layer}), {_meta(layer, 'residual/add')}"
 
 
@@ -209,7 +212,8 @@ def main() -> int:
         print(json.dumps(results, indent=2))
     else:
         print(
-            f"{'instructions':>12} {'graphlab s':>10} {'verify s':>9} {'jaxlib+nx s':>11} {'(parse walk fill)':>20} {'ratio':>6} {'verified':>8} {'B/node':>7}"
+            f"{'instructions':>12} {'graphlab s':>10} {'verify s':>9} {'jaxlib+nx s':>11} {'(parse walk fill)':>20} "
+            f"{'ratio':>6} {'verified':>8} {'B/node':>7}"
         )
         for r in results:
             parts = f"{r['jaxlib_parse_s']:.2f} {r['jaxlib_walk_s']:.2f} {r['networkx_s']:.2f}"

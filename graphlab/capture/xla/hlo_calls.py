@@ -7,9 +7,8 @@ from math import inf, isinf
 
 from graphlab.capture.xla.hlo_computation import Caller, Computation
 from graphlab.capture.xla.hlo_lexer import HloText
-from graphlab.errors import GraphlabError
 from graphlab.ir.frozen import EMPTY, FrozenDict
-from graphlab.ir.graph import Call, Control, Graph, Node
+from graphlab.ir.graph import Call, Control, Graph
 from graphlab.ir.values import DTYPE_BITS, TensorType
 
 _PASSES_OPERANDS = ("fusion", "call", "async-start")
@@ -116,20 +115,21 @@ def _reduction(caller: Caller, owner: Computation, computations: Mapping[str, Co
     if sorted(use.src for use in root.operands) != sorted(callee.parameters):
         return None
     kind, neutral = _REDUCTIONS.get(root.op, (None, 0))
-    return kind if kind is not None and _is_neutral(owner.graph.node(caller.operands[1]), neutral) else None
+    return kind if kind is not None and _is_neutral(owner, caller.operands[1], neutral) else None
 
 
-def _is_neutral(start: Node, neutral: float) -> bool:
+def _is_neutral(computation: Computation, id: str, neutral: float) -> bool:
     """Whether a constant is ``neutral``; the infinities of an integer type are its limits."""
-    type = start.outputs[0] if start.outputs else None
-    if start.value is None or not start.value.available or not isinstance(type, TensorType) or type.dims != ():
+    type = computation.graph.nodes[id]["outputs"][0]
+    if id not in computation.scalars or not isinstance(type, TensorType):
         return False
     if isinf(neutral) and "int" in type.dtype:
         bits, signed = DTYPE_BITS[type.dtype], type.dtype[0] == "i"
-        neutral = (2 ** (bits - signed) - 1) if neutral > 0 else -(2 ** (bits - 1)) if signed else 0
+        limit = (2 ** (bits - signed) - 1) if neutral > 0 else -(2 ** (bits - 1)) if signed else 0
+        return _integer(computation, id) == limit
     try:
-        return bool(start.value.array() == neutral)
-    except GraphlabError:  # the literal does not fit its type: whoever asks for the value is told
+        return float(computation.scalars[id]) == neutral
+    except (ValueError, OverflowError):  # "true", or a literal that does not fit: whoever asks for the value is told
         return False
 
 
@@ -149,7 +149,7 @@ def _trip_count(caller: Caller, owner: Computation, computations: Mapping[str, C
     index, direction, bound = test
     init = _tuple_operand(owner.graph, caller.operands[0], index)
     step = _step(body, index)
-    start = None if init is None else _integer(owner.graph, init)
+    start = None if init is None else _integer(owner, init)
     return None if start is None or step is None else _count(start, step, direction, bound)
 
 
@@ -163,7 +163,7 @@ def _counter_test(cond: Computation) -> tuple[int, str, int] | None:
     if len(sides) != 2:
         return None
     for counter, bound, way in ((sides[0], sides[1], direction), (sides[1], sides[0], _MIRROR[direction])):
-        index, limit = _element_of_parameter(cond, counter), _integer(cond.graph, bound)
+        index, limit = _element_of_parameter(cond, counter), _integer(cond, bound)
         if index is not None and limit is not None:
             return index, way, limit
     return None
@@ -190,7 +190,7 @@ def _step(body: Computation, index: int) -> int | None:
     sign = 1 if node.op == "hlo.add" else -1
     orders = ((sides[0], sides[1]), (sides[1], sides[0])) if sign == 1 else ((sides[0], sides[1]),)
     for counter, step in orders:
-        amount = _integer(body.graph, step)
+        amount = _integer(body, step)
         if amount is not None and _element_of_parameter(body, counter) == index:
             return sign * amount
     return None
@@ -202,17 +202,17 @@ def _tuple_operand(graph: Graph, id: str, index: int) -> str | None:
     return uses[index].src if index < len(uses) else None
 
 
-def _integer(graph: Graph, id: str) -> int | None:
+def _integer(computation: Computation, id: str) -> int | None:
     """The value of a scalar integer constant, seen through copies."""
-    node: Node = graph.node(id)
+    node = computation.graph.node(id)
     while node.op == "hlo.copy" and len(node.operands) == 1:
-        node = graph.node(node.operands[0].src)
-    type = node.outputs[0] if node.outputs else None
-    if node.value is None or not node.value.available or not isinstance(type, TensorType) or type.dims != () or "int" not in type.dtype:
+        node = computation.graph.node(node.operands[0].src)
+    type = node.outputs[0]
+    if not isinstance(type, TensorType) or "int" not in type.dtype:
         return None
     try:
-        return int(node.value.array())
-    except GraphlabError:  # the literal does not fit its type: whoever asks for the value is told
+        return int(computation.scalars[node.id])
+    except (KeyError, ValueError):  # no constant, or elided, or one that does not fit
         return None
 
 

@@ -16,7 +16,7 @@ from graphlab.ir.constants import Constant
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Graph
 from graphlab.ir.ops import lookup
-from graphlab.ir.values import ValueType
+from graphlab.ir.values import TensorType, ValueType
 
 _MAX_NESTING = 64
 
@@ -50,7 +50,7 @@ class Caller:
 
 @dataclass(slots=True)
 class Computation:
-    """A computation that has been read. ``key`` is its graph's name in the Program."""
+    """A computation that has been read. ``key`` is its graph's name in the Program, ``scalars`` its scalar constants' text."""
 
     name: str
     key: str
@@ -58,6 +58,7 @@ class Computation:
     root: str
     parameters: list[str]
     callers: list[Caller]
+    scalars: dict[str, str]
     pos: int
     is_entry: bool = False
     thread: str | None = None
@@ -74,6 +75,7 @@ class _Body:
     types: dict[str, ValueType] = field(default_factory=dict)
     callers: list[Caller] = field(default_factory=list)
     parameters: dict[int, str] = field(default_factory=dict)
+    scalars: dict[str, str] = field(default_factory=dict)
     root: str | None = None
 
 
@@ -259,6 +261,8 @@ class ComputationReader:
             data = {"kind": "input", "index": self._parameter(name, *inside), "outputs": outputs}
         elif opcode == "constant":
             data = {"kind": "constant", "outputs": outputs, "value": self._constant(type, *inside)}
+            if isinstance(type, TensorType) and type.dims == ():
+                body.scalars[name] = self.source.text[inside[0] : inside[1]].strip()
         else:
             op, canonical, effects = self._ops.get(opcode) or self._op(opcode)
             data = {"kind": "op", "op": op, "outputs": outputs}
@@ -332,4 +336,4 @@ class ComputationReader:
         body.edges.append((root, output, 0, 0))
         graph = Graph(name=key)
         graph.fill(body.nodes, body.edges, body.control)
-        return Computation(name, key, graph, root, [body.parameters[i] for i in range(count)], body.callers, start)
+        return Computation(name, key, graph, root, [body.parameters[i] for i in range(count)], body.callers, body.scalars, start)

@@ -366,7 +366,8 @@ def _file(tmp_path: Path, text: str) -> File:
 
 
 @pytest.mark.parametrize("text", [
-    LOOP, MIXED, "\ufeff" + LOOP, "// RUN: opt %s\n/* a\n b */\n" + LOOP, "// CHECK: x\n" * 2000 + LOOP, "ENTRY %main (x: f32[2]) -> f32[2] {\n  ROOT %x = f32[2] parameter(0)\n}",
+    LOOP, MIXED, "\ufeff" + LOOP, "// RUN: opt %s\n/* a\n b */\n" + LOOP, "// CHECK: x\n" * 2000 + LOOP,
+    "ENTRY %main (x: f32[2]) -> f32[2] {\n  ROOT %x = f32[2] parameter(0)\n}",
 ])  # fmt: skip
 def test_hlo_is_known_by_its_content(tmp_path: Path, text: str) -> None:
     file = _file(tmp_path, text)
@@ -375,7 +376,8 @@ def test_hlo_is_known_by_its_content(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "module {\n  func.func @main() { return }\n}", "module @m attributes {a = 1 : i32} {\n}", "#loc = loc(unknown)\nmodule {}", "func.func @f() {}",
+    "module {\n  func.func @main() { return }\n}", "module @m attributes {a = 1 : i32} {\n}", "#loc = loc(unknown)\nmodule {}",
+    "func.func @f() {}",
     "digraph G {\n a -> b\n}", '{"graphlab": 1}', "hlo_module {\n  name: \"m\"\n}", "import torch\n", "// only a comment", "",
 ])  # fmt: skip
 def test_other_text_is_not_taken_for_hlo(tmp_path: Path, text: str) -> None:
@@ -417,8 +419,10 @@ def _program_or_none(text: str) -> Program | None:
         return None
 
 
-_PIECES = ["{", "}", "(", ")", '"', ",", "=", "%", "[", "]", "\n", "// ", "/*", "*/", "ROOT ", "f32[2]{0} ", "x", "0", "parameter(7)", "metadata={", "\\", "<=", "\0", "é",
-           "to_apply=add", "calls=%body", "HloModule ", "ENTRY ", "99999999999999999999", "-", "constant(", "replica_groups=[9,9]<=[81]"]  # fmt: skip
+_PIECES = ["{", "}", "(", ")", '"', ",", "=", "%", "[", "]", "\n", "// ", "/*", "*/", "ROOT ", "f32[2]{0} ", "x", "0",
+           "parameter(7)", "metadata={", "\\", "<=", "\0", "é",
+           "to_apply=add", "calls=%body", "HloModule ", "ENTRY ", "99999999999999999999", "-",
+           "constant(", "replica_groups=[9,9]<=[81]"]  # fmt: skip
 
 
 @given(
