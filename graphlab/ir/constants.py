@@ -110,9 +110,21 @@ class Constant:
                 found="it is no dense array of known shape",
                 do="use bytes()",
             )
-        dtype = np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)
+        try:
+            dtype = np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)
+        except TypeError as error:
+            raise ValueUnavailable(
+                f"turn a constant of type {kind} into an array", found="NumPy and ml_dtypes have no such element type", do="use bytes()"
+            ) from error
+        data = self.bytes()
+        if len(data) != kind.elements * dtype.itemsize:
+            raise ValueUnavailable(
+                f"turn a constant of type {kind} into an array",
+                found=f"it has {len(data):,} bytes where its type asks for {kind.elements * dtype.itemsize:,}",
+                do="use bytes(), or check the file it came from",
+            )
         shape = tuple(d for d in kind.dims or () if isinstance(d, int))
-        return np.frombuffer(self.bytes(), dtype).reshape(shape)
+        return np.frombuffer(data, dtype).reshape(shape)
 
     def preview(self, limit: int = 8) -> str:
         """A few values to show a person: ``1.5``, ``[0, 2, 1]``, ``f32[768,768] 2.4 MB``. Fetches small values only."""
@@ -124,7 +136,10 @@ class Constant:
             return text if len(text) <= 60 else text[:57] + "..."
         if not isinstance(self.type, TensorType):
             return str(self.type)
-        flat = self.array().ravel().tolist()
+        try:
+            flat = self.array().ravel().tolist()
+        except ValueUnavailable:
+            return str(self.type)
         if self.type.dims == ():
             return str(flat[0])
         return f"[{', '.join(map(str, flat[:limit]))}{', ...' if len(flat) > limit else ''}]"

@@ -43,6 +43,8 @@ _HIDDEN = -1
 # Graphviz routes a curve through every rank it crosses: 10 s and more where many edges cross many ranks,
 # 0.5 s with straight lines. This many ranks crossed, all edges together, take it about 2 s.
 _LONG = 1000
+_RUNS = 40  # runs of the source's order are joined by many edges; more of them are neither drawn in time nor read
+_LONG_ATTRS = {"splines": "line", "nslimit": "0.5", "nslimit1": "0.5"}
 
 # Not allowed in XML 1.0, whatever the escape: https://www.w3.org/TR/xml/#charsets
 _NO_XML = re.compile("[^\t\n\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -147,7 +149,7 @@ class _Drawing:
     def source(self) -> str:
         dot = graphviz.Digraph("graphlab", graph_attr={
             "compound": "true", "rankdir": "TB", "nodesep": "0.2", "ranksep": "0.35", "labelloc": "t", "fontname": "Helvetica",
-            "fontsize": "12", "label": _text(self._title()), "nslimit": "2", "splines": "line" if self._span() > _LONG else "true",
+            "fontsize": "12", "label": _text(self._title()), **(_LONG_ATTRS if self._span() > _LONG else {"nslimit": "2"}),
         })  # fmt: skip
         dot.attr("node", fontname="Helvetica", fontsize="10", style="filled", color="#555555", margin="0.08,0.04", height="0.3")
         dot.attr("edge", fontname="Helvetica", fontsize="8", color="#555555", arrowsize="0.6")
@@ -206,6 +208,16 @@ class _Drawing:
         return boxes
 
     def _region_cluster(self, dot: graphviz.Digraph, name: str) -> None:
+        if self._framed(name):
+            self._region_frame(dot, name)
+        else:
+            self._region(dot, name)
+
+    def _framed(self, name: str) -> bool:
+        """A region collapsed into one box needs no frame round it."""
+        return len(self.boxes[name]) > 1 or name in self.parents.values()
+
+    def _region_frame(self, dot: graphviz.Digraph, name: str) -> None:
         with dot.subgraph(name=f"cluster_{self.numbers[name]}") as inner:
             size = _plural(len(self.program.graphs[name]), "node")
             inner.attr(label=_text(f"{name}\n{size}"), style="rounded,filled", fillcolor="#f5f8fa",
@@ -298,7 +310,7 @@ class _Drawing:
     def _use(self, dot: graphviz.Digraph, caller: _Box, role: str, callee: str) -> None:
         # Graphviz wants an edge's end outside the cluster it points at: a region that uses itself has none.
         inside = callee == self.root or callee in self._enclosing(caller.graph)
-        attrs = {} if inside else {"lhead": f"cluster_{self.numbers[callee]}"}
+        attrs = {} if inside or not self._framed(callee) else {"lhead": f"cluster_{self.numbers[callee]}"}
         dot.edge(caller.id, self.boxes[callee][0].id, label=_text(role), style="dashed", color="#0072b2", fontcolor="#0072b2", **attrs)
 
     def _enclosing(self, name: str | None) -> set[str]:
@@ -414,7 +426,7 @@ def _levels(homes: Mapping[str, Mapping[str, Scope]], root: str, max_nodes: int)
         pass
     runs: dict[str, int] = {}
     if levels[root] == 0 and len(homes[root]) > 1:
-        runs[root] = -(-len(homes[root]) // half)
+        runs[root] = -(-len(homes[root]) // min(half, _RUNS))
         drawn += -(-len(homes[root]) // runs[root]) - 1
     raised = True
     while raised:
@@ -469,5 +481,5 @@ def _some(names: Mapping[str, object]) -> str:
 
 def _text(text: str) -> str:
     """Text that Graphviz shows as it is: its escapes and HTML labels mean nothing here."""
-    escaped: str = graphviz.escape(_NO_XML.sub("\ufffd", text))
+    escaped: str = graphviz.escape(_NO_XML.sub("\ufffd", text).replace("&", "&amp;"))  # labels may hold XML entities
     return escaped

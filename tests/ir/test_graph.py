@@ -52,6 +52,7 @@ def test_simple_has_as_many_edges_as_there_are_pairs_of_neighbours(chain: Graph)
     assert sum(len(uses) for _, _, uses in chain.simple().edges(data="uses")) == chain.number_of_edges()
 
 
+@pytest.mark.filterwarnings("ignore:The hashes produced")
 def test_algorithms_that_refuse_multigraphs_take_the_simple_graph(chain: Graph) -> None:
     with pytest.raises(nx.NetworkXNotImplemented):
         nx.weisfeiler_lehman_graph_hash(chain)
