@@ -13,7 +13,7 @@ def torch_encoder(layers: int) -> None:
     import torch
     from torch import nn
 
-    from graphlab.capture.torch.export import from_exported_program
+    from graphlab.capture.torch.export import read
     from graphlab.ir.verify import ensure_verified
 
     layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True)
@@ -22,7 +22,7 @@ def torch_encoder(layers: int) -> None:
     captured: list[Any] = []
     exporting = [seconds(lambda: captured.append(torch.export.export(model, (x,)))) for _ in range(3)]
     nodes = len(captured[0].graph.nodes)
-    walking = [seconds(lambda ep=ep: ensure_verified(from_exported_program(ep))) for ep in captured for _ in range(3)]
+    walking = [seconds(lambda ep=ep: ensure_verified(read(ep))) for ep in captured for _ in range(3)]
     report(f"ExportedProgram -> verified IR vs torch.export, {layers} layers, {nodes} nodes", walking, exporting, target=0.05)
 
 
@@ -31,8 +31,7 @@ def tf_resnet() -> None:
     import keras
     import tensorflow as tf
 
-    from graphlab.capture.tensorflow.concrete import from_concrete_function
-    from graphlab.ir.verify import ensure_verified
+    import graphlab
 
     model = keras.applications.ResNet50(weights=None)
     captured: list[Any] = []
@@ -43,7 +42,7 @@ def tf_resnet() -> None:
 
     tracing = [seconds(trace) for _ in range(3)]
     nodes = len(captured[0].graph.get_operations())
-    walking = [seconds(lambda f=f: ensure_verified(from_concrete_function(f))) for f in captured for _ in range(3)]
+    walking = [seconds(lambda f=f: graphlab.capture(f)) for f in captured for _ in range(3)]
     report(f"ConcreteFunction -> verified IR vs tracing, ResNet50, {nodes} nodes", walking, tracing, target=0.2)
 
 

@@ -35,8 +35,9 @@ class Found:
 def find(path: Path, name: str | None = None) -> tuple[Found, ...]:
     """Run a Python file and list what can be captured in it, in the order of definition.
 
-    Looked at are the module-level names that the file itself makes: model instances, framework
-    functions, and, where there are none of those, model classes that need no arguments. Inputs come
+    Looked at are the module-level names that the file itself makes: model instances and framework
+    functions; where there are none, what is usually a part of one (a Keras layer, a flax module);
+    else model classes that need no arguments. Inputs come
     from ``<name>_inputs``, else ``example_inputs``: a value, a tuple, a dict, or a function
     returning one.
 
@@ -51,11 +52,16 @@ def find(path: Path, name: str | None = None) -> tuple[Found, ...]:
     if name is not None:
         return (_named(module, path, name),)
     own = {key: value for key, value in vars(module).items() if not key.startswith("_") and _made_here(value, module)}
-    instances = {key: value for key, value in own.items() if not isinstance(value, type) and adapter_for(value) is not None}
-    unique = {id(value): key for key, value in reversed(instances.items())}  # one object under two names: the first
-    names = [key for key, value in instances.items() if unique[id(value)] == key]
-    if names:
-        return tuple(Found(key, instances[key], _inputs(module, path, key)) for key in names)
+    instances: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
+    for key, value in own.items():
+        adapter = None if isinstance(value, type) else adapter_for(value)
+        if adapter is None or any(value is other for other in (*instances.values(), *parts.values())):
+            continue  # one object under two names counts under its first
+        (parts if adapter.is_part(value) else instances)[key] = value
+    found = tuple(Found(key, value, _inputs(module, path, key)) for key, value in (instances or parts).items())
+    if found:
+        return found
     classes = {key: value for key, value in own.items() if isinstance(value, type) and _is_model_class(value)}
     found = tuple(
         Found(key, _call(value, path, f"make an instance of {key}"), _inputs(module, path, key))

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from graphlab.errors import GraphlabError
 
-HELP = "show what changed between two models or graph files"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""

@@ -8,8 +8,6 @@ from importlib.resources import files
 from graphlab.errors import GraphlabError
 from graphlab.findings import RULES
 
-HELP = "explain a finding by its code"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

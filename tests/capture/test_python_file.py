@@ -122,3 +122,11 @@ def test_two_files_of_one_name_each_see_their_own_neighbours(tmp_path: Path) -> 
     (new,) = find(tmp_path / "new" / "model.py")
     assert (old.model.size, new.model.size) == (1, 2)
     assert str(tmp_path / "new") not in sys.path
+
+
+def test_parts_of_models_give_way_to_models(tmp_path: Path) -> None:
+    pytest.importorskip("haiku")
+    path = write(tmp_path, "import haiku, jax\nnet = haiku.transform(lambda x: x)\nf = jax.jit(lambda x: x)\n")
+    assert [f.name for f in find(path)] == ["f"]
+    path.write_text("import haiku\nnet = haiku.transform(lambda x: x)\n")
+    assert [f.name for f in find(path)] == ["net"]

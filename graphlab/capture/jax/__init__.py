@@ -34,6 +34,11 @@ def matches(target: object) -> bool:
     return not isinstance(target, File) and (_kind(target) is not None or _is_model(target))
 
 
+def is_part(target: object) -> bool:
+    """A model of a JAX library: not looked at of its own accord where a jitted function stands beside it."""
+    return _kind(target) is None
+
+
 def methods_for(target: object) -> tuple[str, ...]:
     """The methods that can work on ``target``, best first."""
     kind = _kind(target)

@@ -23,6 +23,11 @@ def matches(target: object) -> bool:
     return _is_function(target) or _is_keras(target) or _is_module(target)
 
 
+def is_part(target: object) -> bool:
+    """A Keras layer that is no model: not looked at of its own accord where a model or function stands beside it."""
+    return _is_keras(target) and not any(base.__name__ == "Model" for base in type(target).__mro__)
+
+
 def methods_for(model: object) -> tuple[str, ...]:
     """Methods to try on it, best first."""
     return METHODS

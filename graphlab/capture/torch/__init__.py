@@ -28,6 +28,11 @@ def matches(target: object) -> bool:
     return bool(_methods(type(target)))
 
 
+def is_part(target: object) -> bool:
+    """Never: any module may be the one that is asked about."""
+    return False
+
+
 def methods_for(model: object) -> tuple[str, ...]:
     """The methods of capture that apply to the object, best first."""
     return _methods(type(model))
