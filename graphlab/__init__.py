@@ -24,28 +24,65 @@ if TYPE_CHECKING:
     from graphlab.diff.changes import GraphDiff as GraphDiff
     from graphlab.errors import (
         CaptureError as CaptureError,
+    )
+    from graphlab.errors import (
         CompileError as CompileError,
+    )
+    from graphlab.errors import (
         DiffError as DiffError,
+    )
+    from graphlab.errors import (
         FormatError as FormatError,
+    )
+    from graphlab.errors import (
         GraphlabError as GraphlabError,
+    )
+    from graphlab.errors import (
         InputsNeeded as InputsNeeded,
+    )
+    from graphlab.errors import (
         MissingExtra as MissingExtra,
+    )
+    from graphlab.errors import (
         RegistryError as RegistryError,
+    )
+    from graphlab.errors import (
         UnknownFormat as UnknownFormat,
+    )
+    from graphlab.errors import (
         ValueUnavailable as ValueUnavailable,
+    )
+    from graphlab.errors import (
         VerifyError as VerifyError,
     )
-    from graphlab.findings import Finding as Finding, Severity as Severity
+    from graphlab.findings import Finding as Finding
+    from graphlab.findings import Severity as Severity
     from graphlab.ir.constants import Constant as Constant
     from graphlab.ir.format import save as save
     from graphlab.ir.frames import Frame as Frame
-    from graphlab.ir.graph import Call as Call, Control as Control, Graph as Graph, Node as Node, Use as Use
-    from graphlab.ir.program import NodeRef as NodeRef, Program as Program, Signature as Signature, Slot as Slot, Source as Source
+    from graphlab.ir.graph import Call as Call
+    from graphlab.ir.graph import Control as Control
+    from graphlab.ir.graph import Graph as Graph
+    from graphlab.ir.graph import Node as Node
+    from graphlab.ir.graph import Use as Use
+    from graphlab.ir.program import NodeRef as NodeRef
+    from graphlab.ir.program import Program as Program
+    from graphlab.ir.program import Signature as Signature
+    from graphlab.ir.program import Slot as Slot
+    from graphlab.ir.program import Source as Source
     from graphlab.ir.values import (
         OpaqueType as OpaqueType,
+    )
+    from graphlab.ir.values import (
         SymDim as SymDim,
+    )
+    from graphlab.ir.values import (
         TensorType as TensorType,
+    )
+    from graphlab.ir.values import (
         TokenType as TokenType,
+    )
+    from graphlab.ir.values import (
         TupleType as TupleType,
     )
     from graphlab.ir.verify import verify as verify
@@ -63,7 +100,7 @@ _HOME = {
     "load": "graphlab.capture.dispatch", "save": "graphlab.ir.format", "verify": "graphlab.ir.verify",
 }  # fmt: skip
 
-__all__ = ["__version__", "capture", "diff", *_HOME]  # noqa: PLE0604, PLE0605
+__all__ = ["__version__", "capture", "diff", *_HOME]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> "Any":

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphlab.errors import GraphlabError
-from graphlab.ir.constants import digest as digest
+from graphlab.ir.constants import digest
+
+__all__ = ["HEAD_BYTES", "File", "digest"]
 
 HEAD_BYTES = 4096
 

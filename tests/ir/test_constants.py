@@ -12,8 +12,13 @@ from graphlab.ir.values import OpaqueType, TensorType
 
 
 def test_bytes_are_fetched_only_when_asked_for() -> None:
-    fetched = []
-    value = Constant(TensorType("uint8", (2,)), lambda: fetched.append(1) or b"ab", nbytes=2)
+    fetched: list[int] = []
+
+    def fetch() -> bytes:
+        fetched.append(1)
+        return b"ab"
+
+    value = Constant(TensorType("uint8", (2,)), fetch, nbytes=2)
     assert (value.nbytes, value.available, fetched) == (2, True, [])
     assert value.bytes() == b"ab"
     assert fetched == [1]

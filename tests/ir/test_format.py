@@ -20,12 +20,13 @@ from graphlab.ir.constants import INLINE_BYTES, Constant
 from graphlab.ir.format import dumps, load, loads, save
 from graphlab.ir.frames import Frame, FrameTable
 from graphlab.ir.frozen import FrozenDict, frozen
-from graphlab.ir.graph import Call, Control, Graph, Operand
+from graphlab.ir.graph import Call, Control, Graph, Kind, Operand
 from graphlab.ir.program import Attempt, DimRange, Program, Signature, Slot, Source
 from graphlab.ir.values import OpaqueType, SymDim, TensorType, TokenType, TupleType, ValueType
 from graphlab.ir.verify import verify
 
 SCHEMA = Draft202012Validator(json.loads(files("graphlab.ir").joinpath("graphlab.schema.json").read_text()))
+NODE_KINDS: tuple[Kind, ...] = ("op", "op", "constant", "parameter")
 BITS = [b"", b"0", b"-1", b"null", b'"', b"[", b"]", b"{}", b"true", b"1e9", b"\\ud800", b"\xff"]
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -66,7 +67,7 @@ def regions(draw: st.DrawFn, name: str, callees: dict[str, tuple[int, int]], fra
     for i in range(draw(st.integers(0, 6))):
         id = f"n{draw(TEXT)}{i}"
         outputs = tuple(draw(st.lists(TYPES, max_size=3)))
-        kind = draw(st.sampled_from(["op", "op", "constant", "parameter"]))
+        kind: Kind = draw(st.sampled_from(NODE_KINDS))
         fed = draw(st.lists(st.sampled_from(made), max_size=3)) if made and kind == "op" else []
         data: dict[str, Any] = {"op": "t." + draw(TEXT), "outputs": outputs, "attrs": draw(BAGS), "meta": draw(BAGS), "scope": draw(TEXT)}
         if frames:
@@ -83,12 +84,13 @@ def regions(draw: st.DrawFn, name: str, callees: dict[str, tuple[int, int]], fra
                 body=Call(callee, tuple(draw(slots) for _ in range(takes)), tuple(draw(ports) for _ in range(gives)), carried)
             )
             data["control"] = draw(st.sampled_from([None, Control("loop", None, ("body", 0), 0, "n"), Control("conditional", 0)]))
-        absent = draw(st.booleans()) and kind == "op"
+        absent = kind == "op" and draw(st.booleans())
         graph.add(id, kind=kind, effects=draw(st.sampled_from([(), ("random", "io")])), absent=(len(fed),) if absent else (),
                   synthetic=draw(st.booleans()), **data)  # fmt: skip
         for slot, (src, port) in enumerate(fed):
             graph.connect(src, id, port, slot)
-        if made and draw(st.booleans()):
+        ordered = draw(st.booleans())
+        if made and ordered:
             graph.connect_control(made[0][0], id)
         made.extend((id, port) for port in range(len(outputs)))
     graph.add("out", kind="output", synthetic=True)
@@ -170,7 +172,9 @@ def test_mutated_bytes_give_one_of_our_errors_or_a_sound_program(program: Progra
 @given(programs(), st.data())
 def test_well_formed_json_of_another_structure_gives_one_of_our_errors_or_a_sound_program(program: Program, data: st.DataObject) -> None:
     raw = json.loads(dumps(program))
-    junk = st.sampled_from([None, True, -1, 10**30, 0.5, "", "x", [], {}, [[]], {"x": 1}, {"type": 0}, ["x"], [None], {"map": {}}])
+    junk: st.SearchStrategy[Any] = st.sampled_from(
+        [None, True, -1, 10**30, 0.5, "", "x", [], {}, [[]], {"x": 1}, {"type": 0}, ["x"], [None], {"map": {}}]
+    )
     for _ in range(data.draw(st.integers(1, 3))):
         at: Any = raw
         while True:
