@@ -28,7 +28,7 @@ MAGIC = b'{"graphlab":'
 ONLY_DIGEST = "the .graphlab file stores only its digest"
 MAX_TYPE_LEAVES = 100_000
 MAX_TYPE_DEPTH = 100
-"""What a tuple type in a file may unfold to. Real ones stay far below: 2,000 leaves, 4 deep."""
+"""What a tuple type in a file may unfold to. The largest met in real HLO dumps: 322 types within one, 5 deep."""
 
 
 def save(program: Program, path: str | Path) -> None:
