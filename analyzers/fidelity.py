@@ -105,13 +105,16 @@ def compare(traced: Program, reference: Program) -> Result:
 
     Nodes are matched by source line: a loop or branch of ``reference`` is lost where ``traced`` has
     no construct of that form at its line, but operations from the lines of its regions. One whose
-    regions left nothing in the trace, and that no line tells of, is not reported.
+    regions left nothing in the trace, and that no line tells of, is not reported; nor is one that
+    constants decide, which loses nothing by being traced.
     """
     kept = {(c.form, _line(c.where)) for c in control_flow.analyze(traced).constructs if c.where is not None}
     there = _ops_by_line(traced, traced.graphs)
     lost: list[Lost] = []
     for construct in control_flow.analyze(reference).constructs:
         if construct.where is None or (construct.form, _line(construct.where)) in kept:
+            continue
+        if construct.decided_by == "constant":  # it takes the same way at every run, as the trace does
             continue
         times = {region.role: _times(reference, region.graph, there) for region in construct.regions}
         roles = tuple(role for role, count in times.items() if count)
@@ -167,7 +170,10 @@ def _told(reference: Program, lost: Lost) -> Iterator[Finding]:
     nodes: tuple[NodeRef, ...] = (construct.node, *(cause.ref for cause in construct.causes))
     data = frozen(form=construct.form, kept=lost.kept, times=lost.times)
     do = "capture it by a method that keeps control flow: torch.jit.script, torch.export, tf.function"
-    if construct.form == "conditional":
+    if construct.form == "conditional" and construct.decided_by == "shape":
+        message = f"branch at {construct.where} is gone from the trace, which holds for shapes like the example's: {_side(lost)}"
+        yield Finding("GL106", message, nodes, construct.where, do, data)
+    elif construct.form == "conditional":
         yield Finding("GL103", f"branch at {construct.where} is gone from the trace: {_side(lost)}", nodes, construct.where, do, data)
     else:
         held = f"its body stands in it {lost.times} time{'s' if lost.times != 1 else ''}" if lost.times else "its body left nothing in it"

@@ -102,6 +102,34 @@ def test_a_capture_that_keeps_the_constructs_lost_nothing(reference: Program) ->
     assert fidelity.compare(reference, reference).findings == ()
 
 
+def branch_on(build: Any, *decider: str, **facts: Any) -> Program:
+    """9: if <decider>: 10: x = tanh(x) 12: else: x = neg(x)"""
+    build.input("main", "x", UNKNOWN)
+    build.op("main", "test", *decider, line=9, type=build.INT, **facts)
+    build.op(
+        "main", "if", "prim::If", "test", "x", type=UNKNOWN, line=9, control=Control("conditional", predicate=0),
+        calls={"then": Call("then", (1,), (0,)), "else": Call("else", (1,), (0,))},
+    )  # fmt: skip
+    build.output("main", "if")
+    for graph, op, line in (("then", "aten::tanh", 10), ("else", "aten::neg", 12)):
+        build.input(graph, "x", UNKNOWN)
+        build.op(graph, "y", op, "x", type=UNKNOWN, line=line)
+        build.output(graph, "y")
+    program: Program = build.done()
+    return program
+
+
+def test_a_branch_on_a_shape_is_a_warning_not_a_lie(build: Any) -> None:
+    reference = branch_on(build, "aten::size", "x", canonical="Shape")
+    (finding,) = fidelity.compare(traced(type(build)(), ("aten::tanh", 10)), reference).findings
+    assert (finding.code, str(finding.where)) == ("GL106", "model.py:9")
+
+
+def test_a_branch_on_constants_loses_nothing_by_tracing(build: Any) -> None:
+    reference = branch_on(build, "aten::one")
+    assert fidelity.compare(traced(type(build)(), ("aten::tanh", 10)), reference).findings == ()
+
+
 def test_code_that_the_trace_never_entered_is_not_reported(reference: Program, build: Any) -> None:
     assert fidelity.compare(traced(type(build)(), ("aten::relu", 99)), reference).lost == ()
 
