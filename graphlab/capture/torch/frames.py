@@ -26,12 +26,17 @@ def is_user_file(file: str) -> bool:
     return not file.startswith(("<", _FRAMEWORK))
 
 
+def is_own_file(file: str) -> bool:
+    """Whether a line of this file is graphlab's."""
+    return file.startswith(_OWN)
+
+
 def parse_stack(text: str) -> list[Frame]:
     """The user frames of a ``stack_trace`` or an error's text, innermost first (torch writes the innermost last)."""
     found = [Frame(m["file"], int(m["line"]), 0, m["function"] or "") for m in _FILE_LINE.finditer(text)]
     inner: list[Frame] = []
     for frame in reversed(found):
-        if frame.file.startswith(_OWN):  # from here outward it is who asked for the capture
+        if is_own_file(frame.file):  # from here outward it is who asked for the capture
             break
         if is_user_file(frame.file):
             inner.append(frame)
@@ -78,7 +83,7 @@ def error_frame(error: BaseException) -> Frame | None:
 
 
 def is_model_code(file: str) -> bool:
-    own = is_user_file(file) and not file.startswith(_OWN)
+    own = is_user_file(file) and not is_own_file(file)
     return own and (file.startswith(_PACKAGES) or not file.startswith(_STDLIB))
 
 

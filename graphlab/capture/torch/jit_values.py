@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from graphlab.capture.torch.frames import is_user_file
+from graphlab.capture.torch.frames import is_own_file, is_user_file
 from graphlab.capture.torch.values import constant, dtype_name, text_constant
 from graphlab.ir.constants import Constant
 from graphlab.ir.frames import Frame, FrameTable
@@ -101,7 +101,7 @@ def frames_of(text: str, function: str) -> list[Frame]:
     else:
         found = []
         for m in _TRACED.finditer(text):
-            if _TRACER.search(m["file"]):  # from here outward it is who called the tracer
+            if _TRACER.search(m["file"]) or is_own_file(m["file"]):  # from here outward it is who called the tracer
                 break
             found.append(Frame(m["file"], int(m["line"]), 0, m["function"]))
     return [frame for frame in found if is_user_file(frame.file)]
