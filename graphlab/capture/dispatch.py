@@ -46,7 +46,9 @@ def capture_live(model: Any, inputs: Any = None, *, method: str | None = None) -
     if len(tries) == 1 and tries[0].error is not None:
         raise tries[0].error
     reasons = "".join(f"\n    {t.attempt.method}: {t.attempt.error}" + (f" ({t.attempt.frame})" if t.attempt.frame else "") for t in tries)
-    raise CaptureError(f"capture {_describe(model)}", found=f"no method works on it:{reasons}", do="change the first line named that you can")
+    raise CaptureError(
+        f"capture {_describe(model)}", found=f"no method works on it:{reasons}", do="change the first line named that you can"
+    )
 
 
 def attempts(model: Any, inputs: Inputs | None, *, methods: tuple[str, ...] | None = None) -> Iterator[Tried]:
@@ -66,7 +68,9 @@ def attempts(model: Any, inputs: Inputs | None, *, methods: tuple[str, ...] | No
     known: tuple[str, ...] = module.METHODS
     for method in methods if methods is not None else module.methods_for(model):
         if method not in known:
-            raise CaptureError(f"capture by '{method}'", found=f"{module.__name__} has no such method", do=f"choose from {', '.join(known)}")
+            raise CaptureError(
+                f"capture by '{method}'", found=f"{module.__name__} has no such method", do=f"choose from {', '.join(known)}"
+            )
         start = time.perf_counter()
         try:
             program = ensure_verified(module.capture(model, inputs, method=method))
@@ -93,7 +97,11 @@ def load(path: str | Path, *, select: str | None = None) -> Program:
     file = File.open(path)
     module = adapter_for(file)
     if module is None:
-        raise UnknownFormat(f"read {path}", found=f"its content is of no format graphlab reads ({file.describe()})", do="see docs/formats for what can be read")
+        raise UnknownFormat(
+            f"read {path}",
+            found=f"its content is of no format graphlab reads ({file.describe()})",
+            do="see docs/formats for what can be read",
+        )
     program: Program = module.read(file, select=select)
     return ensure_verified(program)
 

@@ -75,5 +75,7 @@ def example_shape(type: TensorType) -> tuple[int, ...]:
         GraphlabError: the rank or a dim is unknown.
     """
     if type.dims is None or None in type.dims:
-        raise GraphlabError(f"make an example of type {type}", found="it has a dim that is neither a size nor a name", do="name it: f32[batch,8]")
+        raise GraphlabError(
+            f"make an example of type {type}", found="it has a dim that is neither a size nor a name", do="name it: f32[batch,8]"
+        )
     return tuple(SYMBOLIC_EXAMPLE if isinstance(d, SymDim) else d for d in type.dims if d is not None)

@@ -23,7 +23,7 @@ def test_matches_imports_no_framework() -> None:
 
 
 def test_takes_functions_graphs_modules_and_keras_layers(tf: Any, keras: Any) -> None:
-    class Called(tf.Module):  # type: ignore[misc]
+    class Called(tf.Module):
         @tf.function
         def __call__(self, x: Any) -> Any:
             return x

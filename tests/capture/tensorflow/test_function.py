@@ -300,7 +300,7 @@ def test_a_concrete_function_and_its_graph_give_the_same_program(tf: Any) -> Non
 
 
 def test_a_method_and_a_module_called_by_a_function_are_captured(tf: Any) -> None:
-    class Doubler(tf.Module):  # type: ignore[misc]
+    class Doubler(tf.Module):
         @tf.function
         def __call__(self, x: Any) -> Any:
             return x * 2.0

@@ -74,7 +74,7 @@ def test_a_recurrent_layer_over_known_steps_has_its_trip_count(keras: Any) -> No
 
 
 def test_a_model_without_known_inputs_asks_for_them_by_name(keras: Any) -> None:
-    class Scale(keras.layers.Layer):  # type: ignore[misc]
+    class Scale(keras.layers.Layer):
         def call(self, values: Any, factor: float = 2.0) -> Any:
             return values * factor
 
@@ -87,7 +87,7 @@ def test_a_model_without_known_inputs_asks_for_them_by_name(keras: Any) -> None:
 
 
 def test_an_error_in_a_layer_names_the_layers_line(keras: Any, tf: Any) -> None:
-    class Broken(keras.layers.Layer):  # type: ignore[misc]
+    class Broken(keras.layers.Layer):
         def call(self, x: Any) -> Any:
             return tf.matmul(x, tf.ones([7, 7]))  # the broken line
 
