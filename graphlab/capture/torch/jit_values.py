@@ -94,14 +94,17 @@ class Locations:
 
 
 def frames_of(text: str, function: str) -> list[Frame]:
-    """User frames of a source range, innermost first."""
+    """User frames of a source range, innermost first. A saved module's is told by its source, not by its place in the archive."""
+    text = text.partition("\nSerialized ")[0]
     scripted = _SCRIPTED.search(text)
     if scripted:
         found = [Frame(scripted["file"], int(scripted["line"]), 0, function)]
-    else:
-        found = []
-        for m in _TRACED.finditer(text):
-            if _TRACER.search(m["file"]) or is_own_file(m["file"]):  # from here outward it is who called the tracer
-                break
-            found.append(Frame(m["file"], int(m["line"]), 0, m["function"]))
-    return [frame for frame in found if is_user_file(frame.file)]
+        return [frame for frame in found if is_user_file(frame.file)]
+    found = []
+    for m in _TRACED.finditer(text):
+        file = m["file"]
+        if _TRACER.search(file) or (found and is_own_file(file)):  # from here outward it is who called the tracer
+            break
+        if is_user_file(file) and not is_own_file(file):
+            found.append(Frame(file, int(m["line"]), 0, m["function"]))
+    return found
