@@ -74,7 +74,7 @@ def _feeds(feeds: tuple[Feed, ...]) -> list[dict[str, Any]]:
 
 
 def _constant(value: Constant | None) -> dict[str, Any] | None:
-    return None if value is None else {"type": str(value.type), "nbytes": value.nbytes, "digest": value.known_digest}
+    return None if value is None else {"type": str(value.type), "nbytes": value.nbytes, "digest": value.digest}
 
 
 def _call(call: Call | None) -> dict[str, Any] | None:

@@ -244,8 +244,8 @@ class GraphDiff:
         changes: in order of region, depth and kind.
         placed: where each node of B is in the patched program.
         regions: where each graph of B is in the patched program.
-        unchecked: matched constants whose values were not compared, because they are large and
-            not fetched, or not to be had; their types and sizes are equal.
+        unchecked: matched constants whose values were not compared, because one of the two is not
+            to be had (elided by a dump); their types and sizes are equal.
     """
 
     a: Program

@@ -92,7 +92,7 @@ def same(left: object, right: object) -> bool:
         elif isinstance(x, Constant) and isinstance(y, Constant):
             if x.type != y.type or x.nbytes != y.nbytes:
                 return False
-            digests = {x.known_digest, y.known_digest}
+            digests = {x.digest, y.digest}
             if len(digests) > 1 and None not in digests:
                 return False
         elif isinstance(x, (float, complex)):

@@ -52,12 +52,14 @@ def edit_script(a: Program, b: Program, alignment: Alignment) -> GraphDiff:
 
 
 def constants_differ(old: Constant | None, new: Constant | None) -> bool | None:
-    """Whether two values differ; ``None`` where only types and sizes could be compared, and are equal."""
+    """Whether two values differ, fetching both where need be; ``None`` where one cannot be had and types and sizes are equal."""
     if old is None or new is None:
         return old is not new
+    if old is new:
+        return False
     if (old.type, old.nbytes) != (new.type, new.nbytes):
         return True
-    digests = old.known_digest, new.known_digest
+    digests = old.digest, new.digest
     return None if None in digests else digests[0] != digests[1]
 
 

@@ -87,13 +87,6 @@ class Constant:
             self.bytes()
         return self._digest
 
-    @property
-    def known_digest(self) -> str | None:
-        """The digest, where it costs no fetching of a value above ``INLINE_BYTES``."""
-        if self._digest is None and self.available and (self.nbytes is None or self.nbytes > INLINE_BYTES):
-            return None
-        return self.digest
-
     def array(self) -> np.ndarray[Any, Any]:
         """The value as a NumPy array, read-only.
 
@@ -141,8 +134,8 @@ class Constant:
         except ValueUnavailable:
             return str(self.type)
         if self.type.dims == ():
-            return str(flat[0])
-        return f"[{', '.join(map(str, flat[:limit]))}{', ...' if len(flat) > limit else ''}]"
+            return _short(flat[0])
+        return f"[{', '.join(map(_short, flat[:limit]))}{', ...' if len(flat) > limit else ''}]"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Constant):
@@ -161,3 +154,7 @@ class Constant:
 def digest(data: bytes) -> str:
     """BLAKE2b-128 in hex, as :class:`Constant` and ``Source.digest`` keep it."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _short(number: object) -> str:
+    return f"{number:.6g}" if isinstance(number, float) else str(number)

@@ -31,7 +31,9 @@ def print_diff(diff: GraphDiff, console: Console, *, stat: bool = False, limit: 
     same = f"; {len(groups):,} lines, the same change in many places being one" if len(groups) < len(diff.changes) else ""
     _line(console, Text(diff.summary() + same, style="bold"))
     if diff.unchecked:
-        _line(console, Text(f"values not compared: {len(diff.unchecked):,} large constants, equal in type and size", style="dim"))
+        _line(
+            console, Text(f"values not compared: {len(diff.unchecked):,} constants that cannot be had, equal in type and size", style="dim")
+        )
     if diff.equal:
         return
     if stat:

@@ -77,7 +77,8 @@ def describe(change: Change) -> str:
         case TypeChanged(at=at, port=port, old=old, new=new):
             return f"{at.op}: {' and '.join(change.aspects)} of output {port}, {_changed_types(old, new)}"
         case ConstantChanged(at=at, old=old, new=new):
-            return f"{at.op}: value {_constant(old)} -> {_constant(new)}"
+            was, now = _constant(old), _constant(new)
+            return f"{at.op}: another value, {now}" if was == now else f"{at.op}: value {was} -> {now}"
         case CallChanged(at=at, role=role, old=old, new=new):
             return f"{at.op}: {role} {_call(old, new)}"
         case Rewired(at=at, kind="control", old=old, new=new):
@@ -139,7 +140,7 @@ def _changed_types(old: ValueType | None, new: ValueType | None) -> str:
 
 
 def _constant(value: Constant | None) -> str:
-    return "none" if value is None else value.preview()
+    return "none" if value is None else _cut(value.preview(4))
 
 
 def _call(old: Call | None, new: Call | None) -> str:

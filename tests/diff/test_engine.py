@@ -281,13 +281,25 @@ def test_a_constant_in_a_loop_body_is_compared_by_value(loop: Any, shuffle: Any)
     assert change.at.a == NodeRef("body", "k")
 
 
-def test_large_constants_are_not_fetched_and_said_to_be_unchecked(make: Any) -> None:
-    def fetch() -> bytes:
-        raise AssertionError("fetched a large constant")
-
+def test_large_constants_are_compared_by_value(make: Any) -> None:
     kind = TensorType("float32", (1024, 1024))
-    lines: list[Any] = [("k", "", (), {"kind": "constant", "outputs": (kind,), "value": Constant(kind, fetch)})]
-    diff = graphlab.diff(make.single(lines, ["k"]), make.single(lines, ["k"]))
+
+    def program(byte: bytes) -> Program:
+        value = Constant(kind, lambda: byte * (4 * 1024 * 1024))
+        made: Program = make.single([("k", "", (), {"kind": "constant", "outputs": (kind,), "value": value})], ["k"])
+        return made
+
+    assert kinds(graphlab.diff(program(b"a"), program(b"b"))) == {"ConstantChanged": 1}
+    same = graphlab.diff(program(b"a"), program(b"a"))
+    assert (same.equal, same.unchecked) == (True, ())
+
+
+def test_constants_that_cannot_be_had_are_said_to_be_unchecked(make: Any) -> None:
+    kind = TensorType("float32", (1024, 1024))
+    elided = Constant(kind, None, reason="elided")
+    lines: list[Any] = [("k", "", (), {"kind": "constant", "outputs": (kind,), "value": elided})]
+    other: list[Any] = [("k", "", (), {"kind": "constant", "outputs": (kind,), "value": Constant(kind, None, reason="elided")})]
+    diff = graphlab.diff(make.single(lines, ["k"]), make.single(other, ["k"]))
     assert diff.equal
     assert diff.unchecked == ((NodeRef("main", "k"), NodeRef("main", "k")),)
 

@@ -1,0 +1,80 @@
+"""``graphlab diff`` of models in Python files, before and after an edit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graphlab.cli.main import main
+
+pytestmark = pytest.mark.torch
+pytest.importorskip("torch")
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Linear(8, 16)
+        self.down = nn.Linear(16, 8)
+    def forward(self, x):
+        h = torch.relu(self.up(x))
+        return self.down(h) + x
+
+model = Net()
+example_inputs = torch.ones(2, 8)
+"""
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    path = tmp_path / "before.py"
+    path.write_text(NET)
+    return path
+
+
+def edited(before: Path, old: str, new: str) -> str:
+    assert old in NET
+    path = before.with_name("after.py")
+    path.write_text(NET.replace(old, new))
+    return str(path)
+
+
+def test_the_same_model_is_the_same(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before.write_text(NET.replace("model = Net()", "torch.manual_seed(0)\nmodel = Net()"))
+    assert main(["diff", str(before), str(before)]) == 0
+
+
+def test_other_weights_are_a_difference_and_the_only_one(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", str(before), str(before), "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["counts"] == {"constant": 4}  # two layers, a weight and a bias each
+
+
+def test_other_names_and_lines_are_no_difference(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    after = edited(before, "h = torch.relu(self.up(x))", "# a comment\n        hidden = torch.relu(self.up(x))\n        h = hidden")
+    main(["diff", str(before), after, "--json"])
+    kinds = {change["change"] for change in json.loads(capsys.readouterr().out)["changes"]}
+    assert kinds <= {"constant"}
+
+
+def test_another_activation_is_one_op_for_another(before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    svg = tmp_path / "diff.svg"
+    assert main(["diff", str(before), edited(before, "torch.relu", "torch.tanh"), "--svg", str(svg)]) == 1
+    out = capsys.readouterr().out
+    assert "aten.tanh.default" in out
+    assert "aten.relu.default" in out
+    assert b"<svg" in svg.read_bytes()
+
+
+def test_a_file_of_several_models_wants_a_name(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before.write_text(NET + "other = Net()\n")
+    assert main(["diff", str(before), str(before)]) == 2
+    error = capsys.readouterr().err
+    assert "before.py:model" in error
+    assert "before.py:other" in error
+    assert main(["diff", f"{before}:model", f"{before}:model"]) in (0, 1)
