@@ -123,6 +123,10 @@ class Dataflow:
         types = {use.dst_port: graph.nodes[use.src]["outputs"][use.src_port] for use in graph.operands(ref.node)}
         return picked(graph.nodes[ref.node], types, port)
 
+    def written(self, ref: NodeRef, port: int) -> bool:
+        """Whether some operation changes a value in place."""
+        return port in self._written.get(ref.graph, EMPTY).get(ref.node, ())
+
     def sites(self, graph: str) -> list[tuple[str, str, str]]:
         """Where a graph is used: (caller, node, role)."""
         return self._sites.get(graph, [])

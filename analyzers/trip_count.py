@@ -1,23 +1,27 @@
-"""How often a loop runs, where the program says: a number, a symbol, or a dimension of an input."""
+"""How often a loop runs, where the program says: a number, a symbol, or a dimension of an input.
+
+A loop is counted where it goes on while ``counter < limit`` (or another comparison, or several), the
+counter starts at a known quantity and each iteration adds a constant to it, and no iteration changes the limit.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from graphlab.analyzers.dataflow import Dataflow
-from graphlab.ir.graph import Control, Graph, Node
-from graphlab.ir.ops import asks_type, forwards
+from graphlab.analyzers.quantity import Quantities, Quantity, Symbol, Value, difference, total
+from graphlab.ir.graph import Control, Node
+from graphlab.ir.ops import differs
 from graphlab.ir.program import NodeRef, Program
-from graphlab.ir.values import TensorType, TupleType
 
 UNBOUNDED = 2**63 - 1
 """TorchScript's way to write a loop without a limit of its own: the largest int64."""
 
-_FORWARDS = frozenset({"Identity", "Cast", "Squeeze", "Unsqueeze"})
-_PICKS = frozenset({"Gather", "GatherElements", "GatherND", "Slice", "SequenceAt"})
-_COMPARES = {"Less": (0, 1, 0), "LessOrEqual": (0, 1, 1), "Greater": (1, 0, 0), "GreaterOrEqual": (1, 0, 1)}
-"""ONNX comparison → (slot of the counter, slot of the limit, 1 where the limit itself is still run)."""
+_COMPARES = {"Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Equal": "=="}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!=", "==": "=="}
+_NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "!=": "==", "==": "!="}
+_DEPTH = 64  # additions, one on another's result, that are followed to a counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,13 @@ class TripCount:
 
 
 @dataclass(frozen=True, slots=True)
-class _Value:
-    """A value in a graph: ``path`` picks an element out of nested tuples, outermost index first."""
+class _Test:
+    """``left way right`` in some graph; ``way`` is empty where the value is no comparison."""
 
-    graph: str
-    id: str
-    port: int
-    path: tuple[int, ...] = ()
+    at: Value
+    left: Value | int = 0
+    way: str = ""
+    right: Value | int = 0
 
 
 class TripCounter:
@@ -46,8 +50,7 @@ class TripCounter:
 
     def __init__(self, program: Program, flow: Dataflow) -> None:
         self._program = program
-        self._flow = flow
-        self._inputs: dict[str, list[str]] = {name: graph.inputs for name, graph in program.graphs.items()}
+        self._values = Quantities(program, flow)
 
     def of(self, ref: NodeRef) -> TripCount | None:
         """The trip count of a loop node, ``None`` where it cannot be known from the graph."""
@@ -57,239 +60,211 @@ class TripCounter:
             return None
         if control.trip_count is not None:
             return TripCount(control.trip_count, exact=True)
-        counted = None if control.condition is None else self._counted(ref, node, control)
+        loop = _Loop(self._values, self._program, ref, node, control)
+        bounds = list(loop.bounds())
+        known = [bound for bound in bounds if bound is not None]
+        if not known:
+            return None
+        numbers = [bound for bound in known if isinstance(bound, int)]
+        # Of several limits the plainest is told: the smallest number, else the shortest words.
+        best = min(numbers) if numbers else min(known, key=lambda bound: len(str(bound)))
+        all_told = len(known) == len(bounds) and loop.starts is not None
+        exact = best == 0 or (all_told and (len(numbers) == len(known) or len(set(known)) == 1))
+        return TripCount(best if isinstance(best, int) else str(best), exact=exact)
+
+
+class _Loop:
+    """One loop node, and the limits on how often it runs.
+
+    Where the condition is a result of the body (TorchScript), it is tested after each iteration, and
+    the operand ``predicate`` before the first.
+    """
+
+    def __init__(self, values: Quantities, program: Program, ref: NodeRef, node: Node, control: Control) -> None:
+        self._values = values
+        self._program = program
+        self._ref = ref
+        self._node = node
+        self._control = control
+        self._tested_after = control.condition is not None and control.condition[0] == "body"
+        self._before = None if control.predicate is None else values.operand(ref.graph, node.id, control.predicate)
+        self.starts: bool | None = True if self._before is None else self._truth(next(self._tests(self._before)))
+        """Whether the first iteration runs; ``None`` where it cannot be told, True where a bound accounts for it."""
+
+    def bounds(self) -> Iterator[Quantity | None]:
+        """Every limit on the trips: the loop ends at the first that is met. ``None`` for one that cannot be told."""
+        control = self._control
+        if self.starts is False:
+            yield 0
+            return
         if control.trip_slot is not None:
-            limit = self._operand(ref.graph, node.id, control.trip_slot)
-            count = None if limit is None else self._amount(limit)
-            if count is not None and count != UNBOUNDED:
-                agreed = counted is not None and counted.exact and counted.count == count
-                return TripCount(count, exact=agreed or self._always_goes_on(node, control))
-        return counted
-
-    # -- a loop that counts up to a limit
-
-    def _counted(self, ref: NodeRef, node: Node, control: Control) -> TripCount | None:
-        assert control.condition is not None
+            limit = self._values.operand(self._ref.graph, self._node.id, control.trip_slot)
+            count = None if limit is None else self._values.of(limit)
+            if count != UNBOUNDED:
+                yield None if count is None else _trips(0, "<", count, 1)
+        if control.condition is None:
+            return
         role, index = control.condition
-        cond = node.calls[role].graph
-        condition = self._operand(cond, self._program.graphs[cond].output, index)
-        sides = [condition] if condition is not None else []
-        found: list[int | str] = []
-        conjunction = False
-        while sides:
-            at = self._follow(sides.pop(), cross=False)
-            test = self._node(at)
-            if test.canonical == "And":
-                conjunction = True
-                sides += [side for slot in (0, 1) if (side := self._operand(at.graph, at.id, slot)) is not None]
-            elif test.canonical in _COMPARES:
-                count = self._steps(ref, node, role, at, _COMPARES[test.canonical])
-                found += [] if count is None else [count]
-        if not found:
-            return None
-        # Of several limits the plainest is told: a number, else the shortest words.
-        best = min(found, key=lambda c: (isinstance(c, str), c if isinstance(c, int) else len(c)))
-        return TripCount(best, exact=not conjunction)
+        graph = self._node.calls[role].graph
+        condition = self._values.operand(graph, self._program.graphs[graph].output, index)
+        if condition is None:
+            yield None
+            return
+        for test in self._tests(condition):
+            holds = self._truth(test)
+            if holds is None:
+                yield self._counted(role, test)
+            elif not holds:
+                yield int(self._tested_after)
 
-    def _steps(self, ref: NodeRef, node: Node, role: str, test: _Value, slots: tuple[int, int, int]) -> int | str | None:
-        counter_slot, limit_slot, inclusive = slots
-        counter = self._operand(test.graph, test.id, counter_slot)
-        limit = self._operand(test.graph, test.id, limit_slot)
-        if counter is None or limit is None:
-            return None
-        counter = self._follow(counter, cross=False)
-        if self._node(counter).kind != "input":
-            return None
-        slot = node.calls[role].operands[self._inputs[counter.graph].index(counter.id)]
-        if slot is None:
-            return None
-        first = self._operand(ref.graph, node.id, slot)
-        start = None if first is None else self._integer(self._follow(_Value(first.graph, first.id, first.port, first.path + counter.path)))
-        step = self._step(node, slot, counter.path)
-        amount = self._amount(limit)
-        if start is None or not step or step < 0 or amount is None:
-            return None
-        if isinstance(amount, int):
-            return max(0, -((start - amount - inclusive) // step))
-        if step != 1:
-            return None
-        offset = inclusive - start
-        return amount if offset == 0 else f"{amount} {'+' if offset > 0 else '-'} {abs(offset)}"
+    def _tests(self, condition: Value) -> Iterator[_Test]:
+        """What must hold, all of it, for a condition to hold."""
+        waiting = [(condition, False)]
+        while waiting:
+            value, negated = waiting.pop()
+            at = self._values.follow(value, cross=False)
+            node = self._values.node(at)
+            way = "!=" if differs(node.op, node.attrs) else _COMPARES.get(node.canonical or "")
+            sides = self._values.sides(at) if way else ()
+            operands = [Value(at.graph, use.src, use.src_port) for use in node.operands]
+            if node.canonical == "Not" and len(operands) == 1:
+                waiting.append((operands[0], not negated))
+            elif node.canonical == "And" and len(operands) == 2 and not negated:
+                waiting += [(operand, False) for operand in operands]
+            elif not negated and (needed := self._needed(at, node)) is not None:
+                waiting.append(needed)
+                yield _Test(at)  # what the other branch says
+            elif way and len(sides) == 2:
+                yield _Test(at, sides[0], _NEGATED[way] if negated else way, sides[1])
+            else:
+                yield _Test(at, left=int(negated))
 
-    def _step(self, node: Node, slot: int, path: tuple[int, ...]) -> int | None:
+    def _needed(self, at: Value, node: Node) -> tuple[Value, bool] | None:
+        """The predicate (and whether negated) without which a conditional's result is False: ``break`` leaves such conditions."""
+        if (
+            node.control is None
+            or node.control.form != "conditional"
+            or node.control.predicate is None
+            or node.calls.keys() != {"then", "else"}
+        ):
+            return None
+        predicate = self._values.operand(at.graph, at.id, node.control.predicate)
+        for role, negated in (("else", False), ("then", True)):
+            call = node.calls[role]
+            if at.path or at.port not in call.results or predicate is None:
+                return None
+            result = self._values.operand(call.graph, self._program.graphs[call.graph].output, call.results.index(at.port))
+            if result is not None and self._values.number(result) == 0:
+                return predicate, negated
+        return None
+
+    def _truth(self, test: _Test) -> bool | None:
+        """Whether a test is passed at every run and in every iteration."""
+        if not test.way:
+            number = self._values.number(test.at)
+            return None if number is None else bool(number) != bool(test.left)
+        left, right = self._values.of(test.left), self._values.of(test.right)
+        gap = None if left is None or right is None else difference(left, right)
+        if not isinstance(gap, int):
+            return None
+        return {"<": gap < 0, "<=": gap <= 0, ">": gap > 0, ">=": gap >= 0, "==": gap == 0, "!=": gap != 0}[test.way]
+
+    def _counted(self, role: str, test: _Test) -> Quantity | None:
+        """How often a loop runs for which one test must hold."""
+        if not test.way:
+            return None
+        for side, way, other in ((test.left, test.way, test.right), (test.right, _MIRRORED[test.way], test.left)):
+            counter = self._counter(side)
+            limit = self._values.of(other)
+            if counter is None or limit is None or self._made_within(limit, test.at.graph):
+                continue
+            slot = self._node.calls[role].operands[self._index(counter[0])]
+            start, step = self._start(slot, counter[0].path), self._step(slot, counter[0].path)
+            first = None if start is None else total(start, counter[1])
+            if first is None or step is None:
+                continue
+            return self._after_first(first, way, limit, step) if self._tested_after else _trips(first, way, limit, step)
+        return None
+
+    def _after_first(self, first: Quantity, way: str, limit: Quantity, step: int) -> Quantity | None:
+        """The trips of a loop whose test comes after each iteration; ``first`` is the counter when it is made for the first time."""
+        sooner = total(first, -step)
+        if self.starts is None and sooner is not None and self._before is not None:
+            tests = list(self._tests(self._before))
+            same = ((sooner, way, limit), (limit, _MIRRORED[way], sooner))
+            if len(tests) == 1 and (self._values.of(tests[0].left), tests[0].way, self._values.of(tests[0].right)) in same:
+                self.starts = True
+                return _trips(sooner, way, limit, step)
+        more = _trips(first, way, limit, step)
+        return more + 1 if isinstance(more, int) else None
+
+    def _counter(self, side: Value | int) -> tuple[Value, int] | None:
+        """A region's input and what is added to it, where a value is their sum."""
+        added = 0
+        for _ in range(_DEPTH):
+            if isinstance(side, int):
+                return None
+            at = self._values.follow(side, cross=False)
+            node = self._values.node(at)
+            if self._values.written(at):
+                return None
+            if node.kind == "input":
+                return at, added
+            sides = self._values.sides(at) if node.canonical in ("Add", "Sub") and not node.effects else ()
+            if len(sides) != 2:
+                return None
+            amounts = [self._values.number(operand) for operand in sides]
+            if amounts[1] is not None:
+                side, added = sides[0], added + (amounts[1] if node.canonical == "Add" else -amounts[1])
+            elif amounts[0] is not None and node.canonical == "Add":
+                side, added = sides[1], added + amounts[0]
+            else:
+                return None
+        return None
+
+    def _start(self, slot: int | None, path: tuple[int, ...]) -> Quantity | None:
+        fed = None if slot is None else self._values.operand(self._ref.graph, self._node.id, slot)
+        return None if fed is None else self._values.of(replace(fed, path=path))
+
+    def _step(self, slot: int | None, path: tuple[int, ...]) -> int | None:
         """The constant that the body adds to a loop variable."""
-        for call in node.calls.values():
+        for call in self._node.calls.values():
             for out, into in call.carried:
                 if call.operands[into] != slot:
                     continue
-                result = self._operand(call.graph, self._program.graphs[call.graph].output, out)
-                if result is None:
-                    return None
-                added = self._follow(_Value(result.graph, result.id, result.port, result.path + path), cross=False)
-                if self._node(added).canonical != "Add":
-                    return None
-                sides = [self._operand(added.graph, added.id, s) for s in (0, 1)]
-                if None in sides:
-                    return None
-                ends = [self._follow(side, cross=False) for side in sides if side is not None]
-                variable = _Value(call.graph, self._inputs[call.graph][into], 0, path)
-                for this, other in (ends, ends[::-1]):
-                    if this == variable:
-                        return self._integer(self._follow(other))
+                result = self._values.operand(call.graph, self._program.graphs[call.graph].output, out)
+                counter = None if result is None else self._counter(replace(result, path=path))
+                variable = Value(call.graph, self._values.inputs[call.graph][into], 0, path)
+                return counter[1] if counter is not None and counter[0] == variable else None
         return None
 
-    def _always_goes_on(self, node: Node, control: Control) -> bool:
-        if control.condition is None:
-            return True
-        role, index = control.condition
-        graph = node.calls[role].graph
-        value = self._operand(graph, self._program.graphs[graph].output, index)
-        return value is not None and self._integer(self._follow(value)) == 1
-
-    # -- values
-
-    def _amount(self, value: _Value) -> int | str | None:
-        """A number, or words for a size."""
-        value = self._follow(value)
-        number = self._integer(value)
-        return number if number is not None else self._size(value)
-
-    def _size(self, value: _Value) -> str | None:
-        """``dim 1 of x`` where a value is a dimension of something."""
-        node = self._node(value)
-        if node.kind == "input" and value.graph == self._program.entry:
-            type = node.outputs[0]
-            number = not isinstance(type, TensorType) or ("int" in type.dtype and type.elements == 1)
-            return f"the value of {self._name(value)}" if number and not value.path else None
-        if node.canonical in ("Shape", "Size") or (node.kind == "op" and asks_type(node.op)):
-            measured = self._operand(value.graph, node.id, 0)
-            if measured is None:
-                return None
-            name = self._name(self._follow(measured))
-            if node.canonical == "Size":
-                return f"the number of elements of {name}"
-            dim = self._index(value.graph, node)
-            return f"dim {dim} of {name}" if dim is not None else None
-        if node.canonical == "Max":
-            return self._at_least_nothing(value.graph, node)
-        if node.canonical in _PICKS:
-            shape = self._operand(value.graph, node.id, 0)
-            dim = self._index(value.graph, node)
-            if shape is None or dim is None:
-                return None
-            shape = self._follow(shape)
-            source = self._node(shape)
-            measured = self._operand(shape.graph, shape.id, 0) if source.canonical == "Shape" else None
-            return None if measured is None else f"dim {dim} of {self._name(self._follow(measured))}"
-        return None
-
-    def _at_least_nothing(self, graph: str, node: Node) -> str | None:
-        """``max(size, 0)`` is the size: none is negative."""
-        sides = [self._follow(side) for slot in (0, 1) if (side := self._operand(graph, node.id, slot)) is not None]
-        numbers = [self._integer(side) for side in sides]
-        if len(sides) != 2 or sum(number is None for number in numbers) != 1 or max(n for n in numbers if n is not None) > 0:
-            return None
-        size = self._size(sides[numbers.index(None)])
-        return size if size is not None and not size.startswith("the value") else None
-
-    def _index(self, graph: str, node: Node) -> int | None:
-        """Which element is picked: a constant operand's value, or a number among the attributes."""
-        operand = self._operand(graph, node.id, 1)
-        if operand is not None:
-            return self._integer(self._follow(operand))
-        for key in ("index", "dim", "axis", "dimension", "start"):
-            value: Any = node.attrs.get(key)
-            if isinstance(value, int):
-                return value
-        return None
-
-    def _name(self, value: _Value) -> str:
-        node = self._node(value)
-        if node.kind == "input":
-            for signature in self._program.signatures.values():
-                if signature.graph == value.graph and (node.index or 0) < len(signature.inputs):
-                    return signature.inputs[node.index or 0].name
-            return node.name
-        frame = self._program.frame(node)
-        return f"the result of {node.op}" + (f" at {frame}" if frame else "")
-
-    def _integer(self, value: _Value) -> int | None:
-        """The value of a constant that is one whole number (or truth value)."""
-        node = self._node(value)
-        constant = node.value
-        if node.kind != "constant" or value.path or constant is None or not constant.available or (constant.nbytes or 0) > 64:
-            return None
-        if not isinstance(constant.type, TensorType):
-            text = constant.bytes().decode("utf-8", "replace")
-            if text in ("True", "False"):
-                return int(text == "True")
-            return int(text) if text.lstrip("-").isdecimal() else None
-        if constant.type.elements != 1 or not ("int" in constant.type.dtype or constant.type.dtype == "bool"):
-            return None
-        return int(constant.array().ravel()[0])
-
-    def _follow(self, value: _Value, *, cross: bool = True) -> _Value:
-        """Back through packing, casts and, with ``cross``, unchanged region inputs, to what makes the value."""
-        seen: set[_Value] = set()
-        while value not in seen:
-            seen.add(value)
-            node = self._node(value)
-            previous: _Value | None = None
-            if node.kind == "input":
-                previous = self._crossed(value, node) if cross else None
-            elif node.kind == "op" and not node.effects and not node.calls:
-                previous = self._unpacked(value, node)
-            if previous is None:
-                return value
-            value = previous
-        return value
-
-    def _unpacked(self, value: _Value, node: Node) -> _Value | None:
-        whole = self._operand(value.graph, node.id, 0)
-        picked = self._flow.picked(NodeRef(value.graph, node.id), value.port)
-        if picked is None and (forwards(node.op) or node.canonical == "SequenceConstruct"):
-            slot, rest = value.port, value.path
-            if self._packs(node):
-                if not value.path:
-                    return None
-                slot, rest = value.path[0], value.path[1:]
-            operand = self._operand(value.graph, node.id, slot)
-            return None if operand is None else _Value(operand.graph, operand.id, operand.port, rest)
-        if whole is None:
-            return None
-        if picked is not None:
-            return _Value(whole.graph, whole.id, whole.port, (*whole.path, picked, *value.path))
-        one = node.canonical == "Reshape" and isinstance(node.outputs[0], TensorType) and node.outputs[0].elements == 1
-        return _Value(whole.graph, whole.id, whole.port, whole.path + value.path) if node.canonical in _FORWARDS or one else None
+    def _index(self, input: Value) -> int:
+        return self._values.inputs[input.graph].index(input.id)
 
     @staticmethod
-    def _packs(node: Node) -> bool:
-        """Whether a forwarding operation makes one tuple of its operands."""
-        made = node.outputs[0]
-        given = tuple(node.graph.node(use.src).outputs[use.src_port] for use in node.operands)
-        return isinstance(made, TupleType) and len(node.outputs) == 1 and given == made.elements
+    def _made_within(limit: Quantity, graph: str) -> bool:
+        """Whether a symbol is of a value made in the loop: another one each time round."""
+        return isinstance(limit, Symbol) and limit.base[0].graph == graph
 
-    def _crossed(self, value: _Value, node: Node) -> _Value | None:
-        """What an only caller feeds into a region's input, where the region keeps it unchanged."""
-        sites = self._flow.sites(value.graph)
-        if len(sites) != 1 or value.graph == self._program.entry:
-            return None
-        caller, id, role = sites[0]
-        index = self._inputs[value.graph].index(node.id)
-        slot = self._program.graphs[caller].node(id).calls[role].operands[index]
-        if slot is None or self._flow.varies(sites[0], index, value.path):
-            return None
-        operand = self._operand(caller, id, slot)
-        return None if operand is None else _Value(operand.graph, operand.id, operand.port, operand.path + value.path)
 
-    def _operand(self, graph: str, id: str, slot: int) -> _Value | None:
-        for use in self._graph(graph).operands(id):
-            if use.dst_port == slot:
-                return _Value(graph, use.src, use.src_port)
+def _trips(start: Quantity, way: str, limit: Quantity, step: int) -> Quantity | None:
+    """Times round of ``for (i = start; i way limit; i += step)``; ``None`` where it does not end by counting."""
+    distance = difference(start, limit) if way in (">", ">=") else difference(limit, start)
+    if distance is None or way == "==":
         return None
-
-    def _graph(self, name: str) -> Graph:
-        return self._program.graphs[name]
-
-    def _node(self, value: _Value) -> Node:
-        return self._graph(value.graph).node(value.id)
+    if way in (">", ">="):
+        step = -step
+    if way in ("<=", ">="):
+        distance = total(distance, 1)
+    if isinstance(distance, Symbol):
+        # A floor of nought changes nothing: no loop runs less than that.
+        above = distance.floor is not None and distance.floor > 0
+        return replace(distance, floor=None) if step == 1 and way != "!=" and not above else None
+    if distance is None:
+        return None
+    if way == "!=":
+        whole = distance == 0 or (step != 0 and distance % step == 0 and distance // step > 0)
+        return (distance // step if distance else 0) if whole else None
+    if distance <= 0:
+        return 0
+    return -(-distance // step) if step > 0 else None

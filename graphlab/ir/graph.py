@@ -48,7 +48,7 @@ class Control:
             condition where it has one (TorchScript).
         condition: for a loop, (role, output) of the value that says whether it goes on.
         trip_slot: the operand slot that holds the largest trip count.
-        trip_count: the trip count where the source knows it; a string is a symbolic expression.
+        trip_count: the trip count where the source itself states it (the analyzers prove others); a string is a symbolic expression.
     """
 
     form: Literal["conditional", "loop"]

@@ -6,9 +6,11 @@ module a framework family, and are loaded when first asked for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 EFFECTS: dict[str, str] = {
     "random": "draws random numbers",
@@ -82,3 +84,21 @@ def forwards(op: str) -> bool:
     from graphlab.ir.vocabulary.forwards import FORWARDS
 
     return op in FORWARDS
+
+
+@cache
+def asks_size(op: str) -> bool:
+    """Whether an operation's result is its first operand's shape, or the dimension of it that is asked for."""
+    from graphlab.ir.vocabulary.queries import SIZES
+
+    return op in SIZES or ("::" in op and op.partition(".")[0] in SIZES)  # TorchScript: any overload
+
+
+def differs(op: str, attrs: Mapping[str, Any]) -> bool:
+    """Whether an operation says that its two operands are not equal, for which ONNX has no operator."""
+    from graphlab.ir.vocabulary.comparisons import UNEQUAL
+
+    if op not in UNEQUAL:
+        return False
+    told = UNEQUAL[op]
+    return told is None or attrs.get(told[0]) == told[1]

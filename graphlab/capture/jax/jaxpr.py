@@ -13,7 +13,6 @@ from graphlab.capture.jax.frames import UserFrames
 from graphlab.capture.jax.params import attributes
 from graphlab.capture.jax.regions import Region, regions, variables
 from graphlab.capture.jax.types import constant, dim, value_type
-from graphlab.capture.loops import scalar, trip_count
 from graphlab.capture.unique import Names
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
@@ -182,16 +181,7 @@ class _Body:
             length = dim(eqn.params["length"])
             data["control"] = Control("loop", trip_count=length if isinstance(length, int) else str(length))
         elif name == "while":
-            graphs = self.reader.graphs
-            cond, body = calls["cond"], calls["body"]
-            trips = trip_count(graphs[cond.graph], cond, graphs[body.graph], body, lambda slot: self._integer(eqn.invars[slot]))
-            data["control"] = Control("loop", condition=("cond", 0), trip_count=trips)
-
-    def _integer(self, atom: Any) -> int | None:
-        """The value of an operand that is an integer literal or closed-over scalar."""
-        if isinstance(atom, Literal):
-            return int(atom.val) if atom.aval.shape == () and "int" in str(atom.aval.dtype) else None
-        return scalar(self.graph.node(self.places[atom][0]))
+            data["control"] = Control("loop", condition=("cond", 0))
 
 
 def _effects(eqn: JaxprEqn, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from typing import Any
 from graphlab.capture.tensorflow import calls as node_calls
 from graphlab.capture.tensorflow.effects import own_effects, spread_effects
 from graphlab.capture.tensorflow.opdefs import OpSpec, OpSpecs
-from graphlab.capture.tensorflow.trips import count_trips
 from graphlab.capture.tensorflow.values import Dims, attr_value, constant, shape_dims, value_type
 from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
@@ -74,7 +73,6 @@ def read_graphs(
             graphs[name] = reader.function(name)
             waiting.extend(_callees(graphs[name]))
     spread_effects(graphs)
-    count_trips(graphs)
     return graphs
 
 

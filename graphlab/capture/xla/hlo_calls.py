@@ -1,4 +1,4 @@
-"""Which computation an HLO instruction uses for what: operands in, results out, branches, loops and their trip counts."""
+"""Which computation an HLO instruction uses for what: operands in, results out, branches and loops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf, isinf
 from graphlab.capture.xla.hlo_computation import Caller, Computation
 from graphlab.capture.xla.hlo_lexer import HloText
 from graphlab.ir.frozen import EMPTY, FrozenDict
-from graphlab.ir.graph import Call, Control, Graph
+from graphlab.ir.graph import Call, Control
 from graphlab.ir.values import DTYPE_BITS, TensorType
 
 _PASSES_OPERANDS = ("fusion", "call", "async-start")
@@ -18,7 +18,6 @@ _DECIDES = frozenset({("sort", "to_apply"), ("topk", "to_apply"), ("select-and-s
 _REDUCTIONS = {
     "hlo.add": ("ReduceSum", 0), "hlo.multiply": ("ReduceProd", 1), "hlo.maximum": ("ReduceMax", -inf), "hlo.minimum": ("ReduceMin", inf),
 }  # fmt: skip
-_MIRROR = {"LT": "GT", "GT": "LT", "LE": "GE", "GE": "LE", "NE": "NE"}
 
 
 def resolve(computations: Mapping[str, Computation], source: HloText) -> None:
@@ -53,7 +52,7 @@ def _resolve_one(caller: Caller, owner: Computation, computations: Mapping[str, 
         return
     caller.data["calls"] = FrozenDict(calls)
     if caller.opcode == "while" and {"cond", "body"} <= calls.keys():
-        caller.data["control"] = Control("loop", condition=("cond", 0), trip_count=_trip_count(caller, owner, computations))
+        caller.data["control"] = Control("loop", condition=("cond", 0), trip_count=_trip_count(caller))
     elif caller.opcode == "conditional" and caller.operands:
         caller.data["control"] = Control("conditional", predicate=0)
         if "then" in calls:
@@ -123,107 +122,18 @@ def _is_neutral(computation: Computation, id: str, neutral: float) -> bool:
     type = computation.graph.nodes[id]["outputs"][0]
     if id not in computation.scalars or not isinstance(type, TensorType):
         return False
-    if isinf(neutral) and "int" in type.dtype:
-        bits, signed = DTYPE_BITS[type.dtype], type.dtype[0] == "i"
-        limit = (2 ** (bits - signed) - 1) if neutral > 0 else -(2 ** (bits - 1)) if signed else 0
-        return _integer(computation, id) == limit
     try:
+        if isinf(neutral) and "int" in type.dtype:
+            bits, signed = DTYPE_BITS[type.dtype], type.dtype[0] == "i"
+            limit = (2 ** (bits - signed) - 1) if neutral > 0 else -(2 ** (bits - 1)) if signed else 0
+            return int(computation.scalars[id]) == limit
         return float(computation.scalars[id]) == neutral
     except (ValueError, OverflowError):  # "true", or a literal that does not fit: whoever asks for the value is told
         return False
 
 
-def _trip_count(caller: Caller, owner: Computation, computations: Mapping[str, Computation]) -> int | None:
-    """How often a while runs: as XLA noted it, else where its condition compares a counter with a constant."""
+def _trip_count(caller: Caller) -> int | None:
+    """How often a while runs, as XLA noted it (``WhileLoopBackendConfig.known_trip_count`` of xla_data.proto)."""
     config = caller.data.get("attrs", EMPTY).get("backend_config")
     known = config.get("known_trip_count") if isinstance(config, Mapping) else None
-    if isinstance(known, Mapping) and str(known.get("n", "")).isdecimal():
-        return int(known["n"])
-    called = dict(caller.called)
-    if len(called.get("condition", ())) != 1 or len(called.get("body", ())) != 1:
-        return None
-    cond, body = computations[called["condition"][0]], computations[called["body"][0]]
-    test = _counter_test(cond)
-    if test is None:
-        return None
-    index, direction, bound = test
-    init = _tuple_operand(owner.graph, caller.operands[0], index)
-    step = _step(body, index)
-    start = None if init is None else _integer(owner, init)
-    return None if start is None or step is None else _count(start, step, direction, bound)
-
-
-def _counter_test(cond: Computation) -> tuple[int, str, int] | None:
-    """(tuple index, direction, bound) of a condition ``counter < constant``."""
-    root = cond.graph.node(cond.root)
-    direction = root.attrs.get("direction")
-    if root.op != "hlo.compare" or direction not in _MIRROR:
-        return None
-    sides = [use.src for use in root.operands]
-    if len(sides) != 2:
-        return None
-    for counter, bound, way in ((sides[0], sides[1], direction), (sides[1], sides[0], _MIRROR[direction])):
-        index, limit = _element_of_parameter(cond, counter), _integer(cond, bound)
-        if index is not None and limit is not None:
-            return index, way, limit
-    return None
-
-
-def _element_of_parameter(computation: Computation, id: str) -> int | None:
-    """The index, where a node is an element of the computation's one parameter."""
-    node = computation.graph.node(id)
-    index = node.attrs.get("index")
-    if node.op != "hlo.get-tuple-element" or type(index) is not int or [use.src for use in node.operands] != computation.parameters:
-        return None
-    return index
-
-
-def _step(body: Computation, index: int) -> int | None:
-    """What the loop's body adds to the counter each time round."""
-    new = _tuple_operand(body.graph, body.root, index)
-    if new is None:
-        return None
-    node = body.graph.node(new)
-    sides = [use.src for use in node.operands]
-    if node.op not in ("hlo.add", "hlo.subtract") or len(sides) != 2:
-        return None
-    sign = 1 if node.op == "hlo.add" else -1
-    orders = ((sides[0], sides[1]), (sides[1], sides[0])) if sign == 1 else ((sides[0], sides[1]),)
-    for counter, step in orders:
-        amount = _integer(body, step)
-        if amount is not None and _element_of_parameter(body, counter) == index:
-            return sign * amount
-    return None
-
-
-def _tuple_operand(graph: Graph, id: str, index: int) -> str | None:
-    node = graph.node(id)
-    uses = node.operands if node.op == "hlo.tuple" else []
-    return uses[index].src if index < len(uses) else None
-
-
-def _integer(computation: Computation, id: str) -> int | None:
-    """The value of a scalar integer constant, seen through copies."""
-    node = computation.graph.node(id)
-    while node.op == "hlo.copy" and len(node.operands) == 1:
-        node = computation.graph.node(node.operands[0].src)
-    type = node.outputs[0]
-    if not isinstance(type, TensorType) or "int" not in type.dtype:
-        return None
-    try:
-        return int(computation.scalars[node.id])
-    except (KeyError, ValueError):  # no constant, or elided, or one that does not fit
-        return None
-
-
-def _count(start: int, step: int, direction: str, bound: int) -> int | None:
-    """Times round of ``for (i = start; i <direction> bound; i += step)``; None where it does not end by counting."""
-    if direction in ("GT", "GE"):
-        start, step, bound, direction = -start, -step, -bound, "LT" if direction == "GT" else "LE"
-    if direction == "NE":
-        return (bound - start) // step if step and (bound - start) % step == 0 and (bound - start) // step >= 0 else None
-    if direction == "LE":
-        bound += 1
-    if start >= bound:
-        return 0
-    return -((start - bound) // step) if step > 0 else None
+    return int(known["n"]) if isinstance(known, Mapping) and str(known.get("n", "")).isdecimal() else None

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from graphlab.capture import canonical
-from graphlab.capture.loops import scalar, trip_count
 from graphlab.capture.unique import Names
 from graphlab.capture.xla.mlir_values import Decoder, Locations
 from graphlab.errors import FormatError
@@ -192,14 +191,9 @@ class _Region:
         for i, argument in enumerate(block.arguments):
             name, facts = arguments[i] if arguments else ("", {})
             self._input(argument, f"arg{i}", name, dict(facts))
-        pending: list[tuple[dict[str, Any], Any]] = []
         for op in block.operations:
-            self._operation(op.operation, pending)
+            self._operation(op.operation)
         self.graph.fill(self._nodes, self._edges)
-        for data, op in pending:
-            control = _control(op, data["calls"], self._integer(op), self.walk.graphs)
-            if control is not None:
-                data["control"] = control
 
     def _input(self, value: Any, id: str, name: str, facts: dict[str, Any]) -> None:
         kind = _sharded(self.walk.decode.type(value.type), facts)
@@ -219,7 +213,7 @@ class _Region:
             self._input(value, "captured", "", {})
         return self._places[value]
 
-    def _operation(self, op: Any, pending: list[tuple[dict[str, Any], Any]]) -> None:
+    def _operation(self, op: Any) -> None:
         walk, name = self.walk, op.name
         short = name.partition(".")[2]
         is_output = short == "return"
@@ -262,13 +256,12 @@ class _Region:
         data.update(
             canonical=info.canonical or _canonical(short, attrs, operands, walk.decode), outputs=kinds, attrs=FrozenDict(attrs),
             meta=FrozenDict(meta), loc=loc, scope=scope, effects=effects, calls=FrozenDict(calls),
+            control=_control(short),
         )  # fmt: skip
         data = {key: value for key, value in data.items() if value is not None and value not in ((), "", {})}
         self._nodes.append((id, data))
         for port, result in enumerate(op.results):
             self._places[result] = (id, port)
-        if calls:
-            pending.append((data, op))
 
     def _nested(self, region: Any, name: str) -> _Region:
         graph_name = self.walk.names.take(name)
@@ -289,10 +282,6 @@ class _Region:
                 takes, gives = self.walk.arity(symbol)
                 found[f"called_computation_{i}"] = Call(functions[symbol], (None,) * takes, (None,) * gives)
         return found
-
-    def _integer(self, op: Any) -> Callable[[int], int | None]:
-        uses = {use.dst_port: use for use in self.graph.operands(self._places[op.results[0]][0])} if len(op.results) else {}
-        return lambda slot: scalar(self.graph.node(uses[slot].src)) if slot in uses else None
 
 
 def _canonical(short: str, attrs: dict[str, Any], operands: list[Any], decode: Decoder) -> str | None:
@@ -347,15 +336,10 @@ def _region_call(op: Any, short: str, role: str, inner: _Region, captured: tuple
     return Call(inner.graph.name, operands + captured, results, carried)
 
 
-def _control(op: Any, calls: FrozenDict[str, Call], initial: Callable[[int], int | None], graphs: dict[str, Graph]) -> Control | None:
-    short = op.name.partition(".")[2]
+def _control(short: str) -> Control | None:
     if short in ("if", "case"):
         return Control("conditional", predicate=0)
-    if short != "while":
-        return None
-    cond, body = calls["cond"], calls["body"]
-    trips = trip_count(graphs[cond.graph], cond, graphs[body.graph], body, initial)
-    return Control("loop", condition=("cond", 0), trip_count=trips)
+    return Control("loop", condition=("cond", 0)) if short == "while" else None
 
 
 def _custom_call_effects(attrs: dict[str, Any]) -> tuple[str, ...]:

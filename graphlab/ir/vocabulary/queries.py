@@ -23,3 +23,10 @@ QUERIES: frozenset[str] = frozenset({
     "hlo.get-dimension-size", "stablehlo.get_dimension_size", "shape.shape_of", "shape.rank", "tensor.dim",
 })  # fmt: skip
 """Of each, the first operand is only asked about; the others (which dimension) are used by value."""
+
+SIZES: frozenset[str] = frozenset({
+    "aten::size", "aten::sym_size", "aten::_shape_as_tensor", "prim::shape", "aten.size.int", "aten.size.default", "aten.sym_size.int",
+    "aten.sym_size.default", "method.size", "tf.Shape", "hlo.get-dimension-size", "stablehlo.get_dimension_size", "shape.shape_of",
+    "tensor.dim",
+})  # fmt: skip
+"""Of the queries, those that ask for the shape, or for one dimension of it."""

@@ -144,23 +144,6 @@ def test_while_feeds_condition_and_body_their_own_constants() -> None:
     assert loop.control.condition == ("cond", 0)
 
 
-@pytest.mark.parametrize(("start", "limit", "step", "trips"), [(0, 10, 3, 4), (5, 5, 1, 0), (0, 9, 3, 3), (2, 3, 5, 1)])
-def test_the_trips_of_a_counted_while_are_known(start: int, limit: int, step: int, trips: int) -> None:
-    def function(x: Any) -> Any:
-        return jax.lax.while_loop(lambda v: v[0] < limit, lambda v: (v[0] + step, v[1] * 2, v[2] + 1), (start, x, 0))
-
-    control = only(capture_live(jax.jit(function), "f32[3]", method="jaxpr"), "jax.while").control
-    assert control is not None
-    assert control.trip_count == trips == jax.jit(function)(jnp.ones(3))[2]
-
-
-def test_the_trips_of_a_while_on_data_are_not() -> None:
-    program = capture_live(jax.jit(lambda x: jax.lax.fori_loop(0, x[0], lambda i, c: c + i, x)), "i32[3]", method="jaxpr")
-    control = only(program, "jax.while").control
-    assert control is not None
-    assert control.trip_count is None
-
-
 def test_cond_decides_on_its_first_operand() -> None:
     program = capture_live(jax.jit(lambda p, x: jax.lax.cond(p, jnp.sin, jnp.cos, x)), ("bool[]", "f32[3]"), method="jaxpr")
     cond = only(program, "jax.cond")

@@ -107,13 +107,6 @@ def test_captures_go_through_every_level_of_nesting() -> None:
     assert program.count() == 3 + 2 + 2 + 2 + 1  # main, condition, body, then, else
 
 
-def test_the_trips_of_a_scan_are_known() -> None:
-    program = capture_live(jax.jit(lambda x: jax.lax.scan(lambda c, r: (c + r, None), x[0], x)[0]), "f32[6,3]", method="stablehlo")
-    control = only(program, "stablehlo.while").control
-    assert control is not None
-    assert control.trip_count == 6
-
-
 def test_structured_attributes_are_plain_values() -> None:
     function = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (2, 1), ((1, 2), (0, 0))))
     attrs = only(capture_live(function, ("f32[1,3,8,8]", "f32[4,3,3,3]"), method="stablehlo"), "stablehlo.convolution").attrs

@@ -67,12 +67,6 @@ def test_a_mapping_of_inputs_is_given_as_a_mapping(keras: Any) -> None:
     assert {slot.name: str(slot.type) for slot in slots} == {"first": "f32[?,5]", "second": "f32[?,3]"}
 
 
-def test_a_recurrent_layer_over_known_steps_has_its_trip_count(keras: Any) -> None:
-    program = graphlab.capture(keras.Sequential([keras.Input((7, 3)), keras.layers.GRU(4)]))
-    loops = [node.control for _, node in program.each_node() if node.control and node.control.form == "loop"]
-    assert [loop.trip_count for loop in loops] == [7]
-
-
 def test_a_model_without_known_inputs_asks_for_them_by_name(keras: Any) -> None:
     class Scale(keras.layers.Layer):
         def call(self, values: Any, factor: float = 2.0) -> Any:
