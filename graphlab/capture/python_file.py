@@ -117,6 +117,10 @@ def _forget_siblings() -> None:
     _siblings.clear()
 
 
+# framework -> the extra of ours that brings it, in a version that was tested
+_EXTRAS = {"torch": "torch", "tensorflow": "tensorflow", "keras": "tensorflow", "jax": "jax", "jaxlib": "jax"}
+
+
 @contextlib.contextmanager
 def _user_code(path: Path, asked: str) -> Iterator[None]:
     """What the user's own code raises becomes an error of ours with their line; what it prints goes to stderr."""
@@ -127,10 +131,12 @@ def _user_code(path: Path, asked: str) -> Iterator[None]:
         where = Frame(_shown(error.filename or str(path)), error.lineno or 0)
         raise CaptureError(asked, found=f"syntax error: {error.msg}", do="mend that line", frame=where) from error
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        wanted = f"'graphlab[{_EXTRAS[package]}]'" if package in _EXTRAS else package
         raise CaptureError(
             asked,
             found=f"it imports '{error.name}', which is not installed here",
-            do=f"install it in this environment ({sys.executable} -m pip install ...)",
+            do=f"install it in this environment: {sys.executable} -m pip install {wanted}",
             frame=_user_frame(error, path),
         ) from error
     except (Exception, SystemExit) as error:  # user code may raise anything; it is reported with its line

@@ -233,8 +233,9 @@ def _outcome(outcome: Outcome) -> Iterator[Text]:
     if outcome.compiled is None or outcome.results is None:
         assert outcome.error is not None
         text = Text(f"{outcome.compiler}: ")
-        text.append(outcome.error.found.splitlines()[0], "red")
+        text.append(outcome.error.found.partition("\n")[0], "red")
         yield text
+        yield Text(f"  {outcome.error.do}", "dim")
         return
     results = outcome.results
     text = Text(f"{results.compiler}", "bold green")

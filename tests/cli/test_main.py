@@ -61,3 +61,15 @@ def test_a_file_of_no_known_format_says_what_it_looks_like(tmp_path: Path, capsy
     path.write_text("Dear diary\n")
     assert main(["inspect", str(path)]) == 2
     assert "Dear diary" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("package", "extra"), [("torch", "torch"), ("tensorflow", "tensorflow"), ("keras", "tensorflow"), ("jax", "jax")])
+def test_a_missing_framework_names_the_extra_that_brings_it(tmp_path: Path, package: str, extra: str) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(f"import {package}\n")
+    hide = f"import sys\nsys.modules[{package!r}] = None\nfrom graphlab.cli.main import main\nsys.exit(main(['inspect', {str(path)!r}]))"
+    done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"graphlab[{extra}]" in done.stderr
+    assert "model.py:1" in done.stderr
+    assert "Traceback" not in done.stderr
