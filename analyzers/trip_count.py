@@ -88,7 +88,7 @@ class _Loop:
         self._control = control
         self._tested_after = control.condition is not None and control.condition[0] == "body"
         self._before = None if control.predicate is None else values.operand(ref.graph, node.id, control.predicate)
-        self.starts: bool | None = True if self._before is None else self._truth(next(self._tests(self._before)))
+        self.starts: bool | None = True if self._before is None else self._holds(self._before)
         """Whether the first iteration runs; ``None`` where it cannot be told, True where a bound accounts for it."""
 
     def bounds(self) -> Iterator[Quantity | None]:
@@ -157,6 +157,10 @@ class _Loop:
             if result is not None and self._values.number(result) == 0:
                 return predicate, negated
         return None
+
+    def _holds(self, condition: Value) -> bool | None:
+        told = [self._truth(test) for test in self._tests(condition)]
+        return False if False in told else None if None in told else True
 
     def _truth(self, test: _Test) -> bool | None:
         """Whether a test is passed at every run and in every iteration."""

@@ -364,6 +364,8 @@ def body_tested(build: Any, start: int, limit: int | None, step: int, *, before:
         build.constant("main", "limit", limit, "int64")
     compare(build, "main", "test", "Less", "start", "limit")
     build.op("main", "any", "t.any", "x", type=build.BOOL)
+    for name, sides in (("both", ("any", "true")), ("also", ("true", "any"))):
+        build.op("main", name, "aten::__and__", *sides, type=build.BOOL, canonical="And")
     build.op(
         "main", "loop", "prim::Loop", "unbounded", before, "start", "limit", type=build.INT,
         calls={"body": Call("body", (None, 2, 3), (None, 0), ((1, 1),))},
@@ -402,8 +404,9 @@ def test_the_same_test_of_a_dimension_before_and_after(build: Any) -> None:
     assert count(body_tested(build, 0, None, 1, before="test")) == TripCount("dim 1 of x", exact=True)
 
 
-def test_a_first_test_that_is_not_known_makes_it_a_bound(build: Any) -> None:
-    assert count(body_tested(build, 0, 10, 3, before="any")) == TripCount(4, exact=False)
+@pytest.mark.parametrize("before", ["any", "both", "also"])
+def test_a_first_test_that_is_not_known_makes_it_a_bound(build: Any, before: str) -> None:
+    assert count(body_tested(build, 0, 10, 3, before=before)) == TripCount(4, exact=False)
 
 
 def test_a_literal_beside_the_operands(build: Any) -> None:
