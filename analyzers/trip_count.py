@@ -120,8 +120,12 @@ class _Loop:
     def _tests(self, condition: Value) -> Iterator[_Test]:
         """What must hold, all of it, for a condition to hold."""
         waiting = [(condition, False)]
+        seen: set[tuple[Value, bool]] = set()
         while waiting:
             value, negated = waiting.pop()
+            if (value, negated) in seen:
+                continue
+            seen.add((value, negated))
             at = self._values.follow(value, cross=False)
             node = self._values.node(at)
             way = "!=" if differs(node.op, node.attrs) else _COMPARES.get(node.canonical or "")

@@ -417,3 +417,16 @@ def test_a_literal_beside_the_operands(build: Any) -> None:
     for literal, truth in (({"other": 2}, 5), ({"other": 2, "alpha": 3}, None)):
         body.nodes["next"]["attrs"] = freeze(literal)
         assert count(program) == (None if truth is None else TripCount(truth, exact=True))
+
+
+def test_a_condition_that_repeats_itself_is_read_once(build: Any) -> None:
+    """Sixty conjunctions of a test with itself: 2**60 ways to it."""
+    program = counted(build, 0, 10, 1)
+    going = program.graphs["going"]
+    last = "test"
+    for depth in range(60):
+        build.op("going", f"and{depth}", "t.and", last, last, type=build.BOOL, canonical="And")
+        last = f"and{depth}"
+    going.remove_edge("test", "output", (0, 0))
+    going.connect(last, "output", 0, 0)
+    assert count(program) == TripCount(10, exact=True)
