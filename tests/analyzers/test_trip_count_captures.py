@@ -270,3 +270,16 @@ def test_an_exported_while_loop_is_counted_where_its_start_is_a_constant() -> No
 
     exported = torch.export.export(Model(), (torch.ones(3),)).run_decompositions()
     assert counts(graphlab.capture(exported)) == exactly(len(range(0, 10, 3)))
+
+
+@pytest.mark.torch
+def test_a_torchscript_range_of_a_constant_is_counted() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Model(torch.nn.Module):  # type: ignore[name-defined]
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            for _ in range(3):
+                x = x * 2
+            return x
+
+    assert counts(graphlab.capture(torch.jit.script(Model()), None)) == exactly(3)

@@ -246,7 +246,7 @@ class Reader:
             data["control"] = Control("conditional", predicate=0)
         elif kind == "prim::Loop":
             roles = ["body"]
-            data["control"] = Control("loop", predicate=1, condition=("body", 0), trip_slot=0, trip_count=_trip_count(operands, blocks[0]))
+            data["control"] = Control("loop", predicate=1, condition=("body", 0), trip_slot=0)
         else:
             roles = [f"block_{i}" for i in range(len(blocks))]
         slots: dict[int, int] = {}
@@ -328,13 +328,3 @@ def _get_attribute(owner: Instance, node: Any, modules: dict[int, Instance]) -> 
         return _module_node(module, result)
     name = node.s("name")
     return {"name": owner.member(name), **attribute(owner.object.getattr(name), value_type(result.type()))}
-
-
-def _trip_count(operands: list[Any], body: Any) -> int | None:
-    """The loop's count, where it is a constant and nothing else can end the loop."""
-    bound, first = operands[0], operands[1]
-    again = next(body.outputs())
-    if any(value.node().kind() != "prim::Constant" for value in (bound, first, again)):
-        return None
-    count: int = bound.toIValue()
-    return count if first.toIValue() is True and again.toIValue() is True else None
