@@ -178,7 +178,7 @@ def analyze(compiled: Compiled, options: Options = Options()) -> Result:
 
 def failure(program: Program, error: CompileError, *, compiler: str, options: Options = Options()) -> Finding:
     """GL401: the program did not compile. Names the nodes of the operations that the compiler refused."""
-    dialect_ops = {f"{dialect}.{op}" for op in error.ops for dialect in ("tf", "jax", "hlo", "stablehlo")}
+    dialect_ops = {*error.ops, *(f"{dialect}.{op}" for op in error.ops for dialect in ("tf", "jax", "hlo", "stablehlo"))}
     nodes = [ref for ref, node in program.each_node() if node.op in dialect_ops][: options.nodes]
     return Finding(
         "GL401",

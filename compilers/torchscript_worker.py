@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 
 from graphlab.capture.torch import torchscript
 from graphlab.compilers import child
+from graphlab.compilers import torchscript_torch as private
 from graphlab.ir.format import save
 
 _NOT_OPS = ("prim::Constant", "prim::ConstantMKLDNNTensor", "prim::GetAttr")
@@ -45,7 +46,7 @@ def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _inline(module: Any) -> Any:
     # Calls become their bodies, so that what freeze removes is told from what it only moved.
-    torch._C._jit_pass_inline(module.graph)
+    private.inline(module.graph)
     return module
 
 
@@ -68,20 +69,15 @@ PASSES: tuple[tuple[str, Callable[[Any], Any]], ...] = (
 the last replaces operations by a library's (oneDNN on the CPU)."""
 
 
-def _nodes(block: Any) -> Iterator[Any]:
-    for node in block.nodes():
-        yield node
-        for inner in node.blocks():
-            yield from _nodes(inner)
-
-
 def _ops(graph: Any) -> int:
-    return sum(1 for node in _nodes(graph) if node.kind() not in _NOT_OPS)
+    return sum(1 for node in private.nodes(graph) if node.kind() not in _NOT_OPS)
 
 
 def _constants(graph: Any) -> list[torch.Tensor]:
     return [
-        node.t("value") for node in _nodes(graph) if node.kind() in _NOT_OPS and node.hasAttribute("value") and node.kindOf("value") == "t"
+        node.t("value")
+        for node in private.nodes(graph)
+        if node.kind() in _NOT_OPS and node.hasAttribute("value") and node.kindOf("value") == "t"
     ]
 
 

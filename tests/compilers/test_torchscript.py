@@ -6,7 +6,7 @@ import pytest
 
 import graphlab
 from graphlab.compilers import torchscript
-from graphlab.compilers.results import Compiled, Measured
+from graphlab.compilers.results import Absent, Compiled, Measured
 from graphlab.errors import CompileError
 
 pytest.importorskip("torch")
@@ -29,6 +29,13 @@ class Folds(torch.nn.Module):
         return torch.relu(self.norm(self.conv(x))).mean((2, 3)) @ weight
 
 
+def _plain(x: torch.Tensor) -> torch.Tensor:
+    return x + 1
+
+
+_plain.__annotations__.update({"x": torch.Tensor, "return": torch.Tensor})  # TorchScript reads no text
+
+
 @pytest.fixture(scope="module")
 def compiled() -> Compiled:
     model = Folds()
@@ -49,10 +56,11 @@ def ops(compiled: Compiled, stage: str) -> dict[str, int]:
     return dict(program.op_counts())
 
 
-def test_it_takes_scripted_and_traced_modules_only() -> None:
+def test_it_takes_modules_by_every_method_but_no_scripted_function() -> None:
     x = torch.ones(2, 3, 8, 8)
-    assert torchscript.takes(graphlab.capture(Folds().eval(), (x,), method="jit.trace"))
-    assert not torchscript.takes(graphlab.capture(Folds().eval(), (x,), method="export"))
+    for method in ("jit.script", "jit.trace", "export", "fx"):
+        assert torchscript.takes(graphlab.capture(Folds().eval(), (x,), method=method)), method
+    assert not torchscript.takes(graphlab.capture(torch.jit.script(_plain)))
 
 
 def test_freeze_folds_what_depends_on_a_buffer_alone(compiled: Compiled) -> None:
@@ -88,9 +96,10 @@ def test_constant_bytes_before_are_those_of_parameters_and_buffers(compiled: Com
 
 
 def test_every_metric_is_documented_in_its_unit(compiled: Compiled) -> None:
+    assert compiled.metrics.keys() == torchscript.METRICS.keys()
     for name, metric in compiled.metrics.items():
-        assert isinstance(metric, Measured)
-        assert torchscript.METRICS[name][0] == metric.unit
+        assert isinstance(metric, Absent) == (name == "lowering_seconds"), "scripted code needs no lowering"
+        assert isinstance(metric, Absent) or torchscript.METRICS[name][0] == metric.unit
 
 
 def test_training_mode_is_spoken_of(compiled: Compiled) -> None:
