@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import networkx as nx
 
@@ -156,15 +156,16 @@ def analyze(compiled: Compiled, options: Options = Options()) -> Result:
     """Compare what the compiler was given with what it made; read the stages in between for folding."""
     before, after = compiled.stages[0].load(), compiled.stages[-1].load()
     foldings = tuple(_foldings(compiled.stages, options))
-    widened = tuple(_widened(before, after))
-    unfused = tuple(_unfused(after))
+    given, made = tuple(before.each_node()), tuple(after.each_node())
+    widened = tuple(_widened(before, given, after, made))
+    unfused = tuple(_unfused(after, made))
     return Result(
         compiled.compiler,
         compiled.target,
         compiled.version,
         tuple(compiled.metrics.items()),
-        _op_rows(before, after),
-        tuple(_fusions(after)),
+        _op_rows(given, made),
+        tuple(_fusions(after, made)),
         foldings,
         widened,
         unfused,
@@ -196,8 +197,12 @@ def _metric_json(metric: Metric) -> dict[str, Any]:
     return {"absent": metric.reason}
 
 
-def _op_rows(before: Program, after: Program) -> tuple[OpRow, ...]:
-    was, now = before.op_counts(), after.op_counts()
+Nodes: TypeAlias = tuple[tuple[NodeRef, Node], ...]
+"""All nodes of a program, made once."""
+
+
+def _op_rows(before: Nodes, after: Nodes) -> tuple[OpRow, ...]:
+    was, now = (Counter(node.op for _, node in nodes if node.kind == "op") for nodes in (before, after))
     rows = (OpRow(op, was[op], now[op]) for op in was.keys() | now.keys())
     return tuple(sorted(rows, key=lambda row: (-max(row.before, row.after), row.op)))
 
@@ -209,8 +214,8 @@ def _fused(program: Program, node: Node) -> Graph | None:
     return program.graphs[next(iter(node.calls.values())).graph]
 
 
-def _fusions(program: Program) -> Iterator[Fusion]:
-    for ref, node in program.each_node():
+def _fusions(program: Program, nodes: Nodes) -> Iterator[Fusion]:
+    for ref, node in nodes:
         body = _fused(program, node)
         if body is None:
             continue
@@ -288,7 +293,7 @@ def _float(node: Node) -> str | None:
     return None
 
 
-def _widened(before: Program, after: Program) -> Iterator[Widened]:
+def _widened(before: Program, given: Nodes, after: Program, made: Nodes) -> Iterator[Widened]:
     """Operations in a wider float than any of the same name and origin (line and scope) had before.
 
     An operation whose origin is not among the given program's counts only if no operation of its name
@@ -296,13 +301,13 @@ def _widened(before: Program, after: Program) -> Iterator[Widened]:
     """
     by_origin: dict[tuple[str, Frame | None, str], set[str]] = defaultdict(set)
     by_op: dict[str, set[str]] = defaultdict(set)
-    for _, node in before.each_node():
+    for _, node in given:
         dtype = _float(node) if node.kind == "op" else None
         if dtype is not None:
             by_origin[node.op, _place(before, node), node.scope].add(dtype)
             by_op[node.op].add(dtype)
     found: dict[tuple[str, str, str], list[NodeRef]] = defaultdict(list)
-    for ref, node in after.each_node():
+    for ref, node in made:
         now = _float(node) if node.kind == "op" and node.op not in _MOVES else None
         if now is None:
             continue
@@ -329,10 +334,10 @@ def _widened_finding(program: Program, widened: Widened, options: Options) -> Fi
     )
 
 
-def _unfused(program: Program) -> Iterator[tuple[NodeRef, ...]]:
+def _unfused(program: Program, nodes: Nodes) -> Iterator[tuple[NodeRef, ...]]:
     """Chains of kernels in which each one's only use is elementwise by the next, and its own last step is too."""
     # Bodies of fusions, and functions on scalars (of a reduction, a sort …): no kernels run there.
-    inside = {call.graph for _, node in program.each_node() if not _runs_kernels(node.op) for call in node.calls.values()}
+    inside = {call.graph for _, node in nodes if not _runs_kernels(node.op) for call in node.calls.values()}
     for name, graph in program.graphs.items():
         if name in inside:
             continue
