@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from graphlab.cli.output import busy, write
 from graphlab.errors import GraphlabError
 
 
@@ -32,13 +33,15 @@ def run(args: argparse.Namespace) -> int:
     from graphlab.cli.targets import open_target, python_file
     from graphlab.diff import diff
 
-    a, b = (
-        open_target(spec, args.input if python_file(spec) else (), select=select)
-        for spec, select in ((args.a, args.select_a), (args.b, args.select_b))
-    )
     if args.input and not (python_file(args.a) or python_file(args.b)):
         raise GraphlabError("use --input", found="both sides are graph files, which have their own inputs", do="leave --input away")
-    found = diff(a, b)
+    with busy("reading") as say:
+        sides = []
+        for spec, select in ((args.a, args.select_a), (args.b, args.select_b)):
+            say(spec)
+            sides.append(open_target(spec, args.input if python_file(spec) else (), select=select))
+    with busy("comparing"):
+        found = diff(*sides)
     if args.json:
         print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
     else:
@@ -53,14 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
         dot = diff_dot(found)
         if args.dot:
-            _write(args.dot, dot.encode())
+            write(args.dot, dot.encode())
         if args.svg:
-            _write(args.svg, render_svg(dot))
+            with busy("drawing"):
+                write(args.svg, render_svg(dot))
     return 0 if found.equal else 1
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise GraphlabError(f"write {path}", found=error.strerror or str(error), do="choose a path that can be written") from error

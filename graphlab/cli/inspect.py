@@ -7,11 +7,10 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from graphlab.capture.dispatch import load
+from graphlab.cli.output import busy, write
 from graphlab.cli.targets import find_models, python_file
 from graphlab.errors import GraphlabError, InputsNeeded
 from graphlab.findings import Severity
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     for report in _reports(args):
         if not args.json:
             _print_first(report, more=bool(reports))
-        with _busy("compiling") as announce:
+        with busy("compiling with") as announce:
             done = report if args.no_compile else compile_report(report, announce=announce)
         if not args.json:
             _print_rest(done, compiled=not args.no_compile)
@@ -72,7 +71,7 @@ def _reports(args: argparse.Namespace) -> Iterator[Report]:
                     found="a graph file is read as it is",
                     do="leave that option away",
                 )
-        with _busy(f"reading {args.target}"):
+        with busy(f"reading {args.target}"):
             report = inspect_program(load(args.target, select=args.select), name=args.target)
         yield report
         return
@@ -80,13 +79,13 @@ def _reports(args: argparse.Namespace) -> Iterator[Report]:
         raise GraphlabError(
             f"use --select with {args.target}", found="it is a Python file", do=f"name the model: {args.target}:{args.select}"
         )
-    with _busy(f"running {args.target}"):
+    with busy(f"running {args.target}"):
         models = find_models(args.target, args.input)
     _one_drawing(args, [model.name for model in models])
     needing: list[InputsNeeded] = []
     for model in models:
         name = f"{args.target.rpartition(':')[0] or args.target}:{model.name}"
-        with _busy(f"capturing {model.name}"), warnings.catch_warnings():
+        with busy(f"capturing {model.name}"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what bears on the capture's truth is in the findings
             try:
                 report = inspect_model(model.model, model.inputs, name=name, method=args.method, every_method=args.every_method)
@@ -130,28 +129,13 @@ def _write(args: argparse.Namespace, reports: list[Report]) -> None:
     if program is None or not (args.svg or args.save):
         return
     if args.save:
-        from graphlab.ir.format import save
+        from graphlab.ir.format import dumps
 
-        save(program, args.save)
+        write(args.save, dumps(program))
         print(f"saved {args.save}", file=sys.stderr)
     if args.svg:
         from graphlab.render.dot import render_svg, to_dot
 
-        try:
-            args.svg.parent.mkdir(parents=True, exist_ok=True)
-            args.svg.write_bytes(render_svg(to_dot(program)))
-        except OSError as error:
-            raise GraphlabError(f"write {args.svg}", found=error.strerror or str(error), do="choose a path that can be written") from error
+        with busy(f"drawing {args.svg}"):
+            write(args.svg, render_svg(to_dot(program)))
         print(f"drew {args.svg}", file=sys.stderr)
-
-
-@contextmanager
-def _busy(what: str) -> Iterator[Any]:
-    """A spinner on a terminal's stderr while something takes long; yields a function that renames it. Silent when piped."""
-    if not sys.stderr.isatty():
-        yield lambda detail: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what) as status:
-        yield lambda detail: status.update(f"{what} with {detail}")
