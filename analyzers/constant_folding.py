@@ -1,8 +1,8 @@
 """What depends on constants alone and could be computed once, what keeps the rest from it, and what folding did.
 
-An operation can be folded where it has no effects, neither have the regions it runs, and all that
-its results depend on is constants: the same value at every run of the program and in every
-iteration of a loop around it.
+An operation can be folded where it has no effects (but a host's read of its operands), neither have
+the regions it runs, and all that its results depend on is constants: the same value at every run of
+the program and in every iteration of a loop around it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import networkx as nx
 
 from graphlab.analyzers.dataflow import Dataflow
+from graphlab.analyzers.transfer import passes_on
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import EMPTY, frozen
@@ -154,7 +155,7 @@ class _Facts:
         return inner + (0 if data.get("synthetic") else 1)
 
     def _impure_graphs(self) -> set[str]:
-        impure = {name for name, graph in self.program.graphs.items() if any(d.get("effects") for _, d in graph.nodes(data=True))}
+        impure = {name for name, graph in self.program.graphs.items() if any(_bars(d) for _, d in graph.nodes(data=True))}
         pending = list(impure)
         while pending:
             for caller, _, _ in self.flow.sites(pending.pop()):
@@ -171,7 +172,7 @@ class _Facts:
         return self.flow.is_constant(self.flow.of_value(NodeRef(graph, use.src), use.src_port), parameters=self.options.parameters)
 
     def pure(self, data: Mapping[str, Any]) -> bool:
-        return not data.get("effects") and not any(call.graph in self.impure for call in data.get("calls", EMPTY).values())
+        return not _bars(data) and not any(call.graph in self.impure for call in data.get("calls", EMPTY).values())
 
     def _foldable_nodes(self, name: str) -> dict[str, None]:
         graph = self.program.graphs[name]
@@ -284,6 +285,12 @@ _DO_BLOCKED = {
     "host": "compute its result when the model is built",
     "collective": "do it once when the model is built, and keep the result",
 }
+
+
+def _bars(data: Mapping[str, Any]) -> bool:
+    """Whether an operation's effects keep it from being folded; what a host reads of a constant is constant."""
+    effects = data.get("effects", ())
+    return bool(effects) and not passes_on(effects)
 
 
 def _findings(foldable: list[Foldable], blocked: list[Blocked], options: Options) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from graphlab.ir.program import NodeRef, Program
 
 Decider: TypeAlias = Literal["random", "outside", "input", "state", "shape", "constant", "unknown"]
 """What decides a branch or loop, the most restless of its sources: a random draw; something outside
-the graph (an opaque op, the host, another device); an input's values; the model's own state
+the graph (an opaque op or callback, another device); an input's values; the model's own state
 (parameters, variables, values changed in place); an input's shape; constants alone."""
 
 _DECIDER: Mapping[str, Decider] = {
@@ -221,6 +221,12 @@ _DO: Mapping[str, str] = {
     "GL205": "freeze the model if that state never changes: the branch then folds away",
     "GL206": "check that the operation is there, and answers the same, where the model will run",
 }
+_DO_LOOP: Mapping[str, str] = {
+    "GL201": "draw the number of iterations outside the model and pass it in",
+    "GL202": "expect this loop in every export; methods that trace it will keep as many iterations as the example took",
+    "GL205": "freeze the model if that state never changes: the loop then runs a fixed number of times",
+}
+"""Where a loop asks for other words than a branch."""
 
 
 def _finding(facts: _Facts, construct: Construct) -> Finding | None:
@@ -241,7 +247,7 @@ def _finding(facts: _Facts, construct: Construct) -> Finding | None:
         f"{what}{place} {rest}",
         nodes=(construct.node, *(cause.ref for cause in construct.causes)),
         where=construct.where or next((f for c in construct.causes if (f := _line(facts, c.ref)) is not None), None),
-        do=_DO[code],
+        do=_DO[code] if what == "branch" else _DO_LOOP.get(code, _DO[code]),
         data=frozen(form=construct.form, decided_by=by, causes=[(c.kind, str(c.ref)) for c in construct.causes], ways=construct.ways),
     )
 

@@ -21,7 +21,7 @@ import networkx as nx
 from graphlab.analyzers.cells import BOTTOM, FIXED, Cell, Layouts, bits, flat, join, lift, running_sum, static
 from graphlab.analyzers.mutation import written_values
 from graphlab.analyzers.regions import Summary, decision, through_regions
-from graphlab.analyzers.transfer import Operation, computed, marked, moved, picked
+from graphlab.analyzers.transfer import Operation, computed, marked, moved, passes_on, picked
 from graphlab.ir.frozen import EMPTY
 from graphlab.ir.graph import Control, Graph
 from graphlab.ir.program import NodeRef, Program
@@ -33,15 +33,16 @@ VARIES = 2
 _FIRST_SOURCE = 2
 
 # Of a node with several effects, the one that most decides what its result is.
-_PRECEDENCE = ("random", "opaque", "host", "io", "collective", "writes_state", "reads_state")
+_PRECEDENCE = ("random", "opaque", "io", "collective", "writes_state", "reads_state", "host")
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """A source that a value depends on.
 
-    ``kind``: an effect (``random``, ``reads_state``, ``opaque`` …), ``mutated`` (a value changed in
-    place), ``input`` (the values of a program input), ``shape`` (its shape only), ``parameter``.
+    ``kind``: an effect (``random``, ``reads_state``, ``opaque`` …; a ``host`` read passes its operands
+    on and is a source only where it has none), ``mutated`` (a value changed in place), ``input``
+    (the values of a program input), ``shape`` (its shape only), ``parameter``.
     """
 
     kind: str
@@ -160,7 +161,7 @@ class Dataflow:
         for name, graph in self.program.graphs.items():
             for id, data in graph.nodes(data=True):
                 effects = data.get("effects", ())
-                if effects:
+                if effects and not (passes_on(effects) and graph.in_degree(id)):
                     kind = min(effects, key=lambda e: _PRECEDENCE.index(e) if e in _PRECEDENCE else len(_PRECEDENCE))
                     self._new_source(name, id, kind)
         for name, written in self._written.items():
@@ -283,7 +284,8 @@ class Dataflow:
             decided = None if control is None else decision(op, control, {})
         if decided is not None:
             self._decisions[name, id] = decided
-        return marked(cells, op, self._source_bit[name, id]) if data.get("effects") else cells
+        source = self._source_bit.get((name, id)) if data.get("effects") else None
+        return cells if source is None else marked(cells, op, source)
 
     # -- contexts, callers first
 

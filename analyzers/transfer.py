@@ -33,6 +33,11 @@ class Operation:
         return types
 
 
+def passes_on(effects: tuple[str, ...]) -> bool:
+    """Whether an operation only moves its operands' values to the host: it reads nothing else, and draws nothing."""
+    return effects == ("host",)
+
+
 def picked(data: Mapping[str, Any], operand_types: Mapping[int, ValueType], port: int) -> int | None:
     """Which element of its one tuple operand an operation's output is; ``None`` where it is none."""
     whole = operand_types.get(0)

@@ -18,10 +18,13 @@ EFFECTS: dict[str, str] = {
     "writes_state": "writes one",
     "io": "prints, reads or writes outside the program, or asserts",
     "collective": "exchanges data with other devices",
-    "host": "leaves the device for Python or the host",
+    "host": "moves its operands' values to the host or to Python: what depends on it depends on them, no new source",
     "opaque": "a custom operation or call whose doings are not known",
 }
-"""Why an operation is no pure function of its operands. An op without effects may be folded or removed."""
+"""Why an operation is no pure function of its operands. An op without effects may be folded or removed.
+
+Code that runs on the host and that nobody here can read (a Python callback) is ``host`` and ``opaque``.
+"""
 
 # op prefix (up to the first "." or "::") -> module under graphlab.ir.vocabulary
 _FAMILIES: dict[str, str] = {

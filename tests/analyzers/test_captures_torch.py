@@ -69,3 +69,32 @@ def test_a_trace_is_told_to_have_lost_both(scripted: Program) -> None:
     }  # fmt: skip
     warned = [f for f in fidelity.analyze(traced).findings if f.code == "GL104"]
     assert [f.where.line for f in warned if f.where] == [line("the coin")]
+
+
+class Reads(torch.nn.Module):  # type: ignore[name-defined]
+    """Decides by tensors that the host reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("c", torch.tensor(3.0))
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        if x.sum() > 0:  # tensor as bool
+            x = x + 1
+        if x.max().item() > 2:  # item
+            x = x * 2
+        while x.norm() > 1:  # loop
+            x = x / 2
+        if self.c > 10:  # buffer
+            x = x - 1
+        return x
+
+
+def test_values_read_by_the_host_are_the_inputs_or_the_states() -> None:
+    found = control_flow.analyze(graphlab.capture(Reads(), (torch.ones(2),), method="jit.script"))
+    by_line = {c.where.line: c.decided_by for c in found.constructs if c.where}
+    assert by_line == {line("tensor as bool"): "input", line("item"): "input", line("loop"): "input", line("buffer"): "state"}
+    said = {f.where.line: (f.code, f.do) for f in found.findings if f.where}
+    assert {code for code, _ in said.values()} == {"GL202", "GL205"}
+    assert "iterations" in said[line("loop")][1]
+    assert "one side" in said[line("item")][1]

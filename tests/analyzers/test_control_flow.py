@@ -190,3 +190,33 @@ def test_a_cycle_without_a_named_condition_is_of_unknown_decision(build: Any) ->
     build.output("main", "b")
     (cycle,) = control_flow.analyze(build.done()).constructs
     assert (cycle.decided_by, cycle.regions[0].ops) == ("unknown", 2)
+
+
+def test_a_host_read_is_no_source_the_values_it_reads_decide(build: Any) -> None:
+    build.input("main", "x")
+    build.op("main", "sum", "aten::sum", "x", type=build.FLOAT)
+    build.op("main", "read", "aten::Bool", "sum", type=build.BOOL, effects=("host",))
+    branch(build, "main", "if", "read", "x", line=3)
+    build.output("main", "if")
+    result = control_flow.analyze(build.done())
+    assert [(c.decided_by, [cause.name for cause in c.causes]) for c in result.constructs] == [("input", ["x"])]
+    assert [f.code for f in result.findings] == ["GL202"]
+
+
+def test_a_host_read_of_a_draw_is_random(build: Any) -> None:
+    build.input("main", "x")
+    build.op("main", "draw", "aten::rand", type=build.FLOAT, effects=("random",))
+    build.op("main", "read", "aten::item", "draw", type=build.BOOL, effects=("host",))
+    branch(build, "main", "if", "read", "x")
+    build.output("main", "if")
+    assert control_flow.analyze(build.done()).constructs[0].decided_by == "random"
+
+
+def test_a_host_value_made_of_nothing_and_a_callback_come_from_outside(build: Any) -> None:
+    build.input("main", "x")
+    build.op("main", "made", "t.clock", type=build.BOOL, effects=("host",))
+    build.op("main", "called", "t.callback", "x", type=build.BOOL, effects=("host", "opaque"))
+    branch(build, "main", "if", "made", "x")
+    branch(build, "main", "if2", "called", "if")
+    build.output("main", "if2")
+    assert [c.decided_by for c in control_flow.analyze(build.done()).constructs] == ["outside", "outside"]

@@ -33,7 +33,8 @@ EFFECTS: dict[str, tuple[str, ...]] = {
             "ragged_all_to_all", "recv", "reduce_scatter", "send",
         ),
         ("reads_state",): ("axis_index",),  # each device has its own: no constant of the program
-        ("host",): ("inspect_sharding", "pure_callback"),
+        ("host",): ("inspect_sharding",),
+        ("host", "opaque"): ("pure_callback",),
         ("host", "io"): ("debug_callback", "debug_print", "io_callback"),
         ("io",): ("check", "infeed", "outfeed"),
         ("opaque",): ("call_exported", "ffi_call", "tpu_custom_call", "triton_kernel_call"),

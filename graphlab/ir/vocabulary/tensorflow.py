@@ -106,7 +106,7 @@ EFFECTS: dict[str, tuple[str, ...]] = {
         ReaderReadV2 ReaderReadUpToV2 TFRecordDataset TFRecordDatasetV2 TextLineDataset FixedLengthRecordDataset
         FixedLengthRecordDatasetV2 CSVDataset CSVDatasetV2 MatchingFilesDataset DatasetToTFRecord
     """),
-    **_effects(("host",), "PyFunc PyFuncStateless EagerPyFunc GeneratorDataset XlaHostCompute _XlaHostComputeMlir RemoteCall"),
+    **_effects(("host", "opaque"), "PyFunc PyFuncStateless EagerPyFunc GeneratorDataset XlaHostCompute _XlaHostComputeMlir RemoteCall"),
     **_effects(("collective",), """
         CollectiveReduce CollectiveReduceV2 CollectiveReduceV3 CollectiveReduceScatterV2 CollectiveGather CollectiveGatherV2
         CollectiveBcastSend CollectiveBcastSendV2 CollectiveBcastRecv CollectiveBcastRecvV2 CollectiveAllToAllV2

@@ -49,7 +49,7 @@ CUSTOM_CALL_EFFECTS: dict[str, tuple[str, ...]] = {
                      "mhlo.topk", "mhlo.erf", "ApproxTopK", "TopK"), ()),
     "shape_assertion": ("io",),
     **dict.fromkeys(("xla_python_cpu_callback", "xla_python_gpu_callback", "xla_ffi_python_cpu_callback", "xla_ffi_python_gpu_callback"),
-                    ("host",)),
+                    ("host", "opaque")),
 }  # fmt: skip
 """Custom call target → effects, where they are known; LAPACK's are added below. Any other target may do anything."""
 

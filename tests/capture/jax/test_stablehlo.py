@@ -183,7 +183,7 @@ def test_a_draw_is_marked_at_its_call() -> None:
 
 def test_calls_of_unknown_code_are_opaque_and_of_the_host_say_so() -> None:
     program = capture_live(jax.jit(FUNCTIONS["callback"]), "f32[3]", method="stablehlo")
-    assert only(program, "stablehlo.custom_call").effects == ("host",)
+    assert only(program, "stablehlo.custom_call").effects == ("host", "opaque")
     text = """func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {
       %0 = stablehlo.custom_call @somebodys(%x) : (tensor<3xf32>) -> tensor<3xf32>
       %1 = func.call @elsewhere(%0) : (tensor<3xf32>) -> tensor<3xf32>

@@ -266,7 +266,7 @@ def test_a_mapping_of_results_names_the_outputs(tf: Any) -> None:
         (lambda tf, v: tf.random.uniform([2]), ("random",)),
         (lambda tf, v: v.read_value(), ("reads_state",)),
         (lambda tf, v: v.assign_add([1.0, 1.0]), ("reads_state", "writes_state")),
-        (lambda tf, v: tf.py_function(lambda: 1.0, [], tf.float32), ("host",)),
+        (lambda tf, v: tf.py_function(lambda: 1.0, [], tf.float32), ("host", "opaque")),
         (lambda tf, v: tf.debugging.check_numerics(tf.ones([2]), "bad"), ("io",)),
         (lambda tf, v: tf.random.stateless_uniform([2], seed=[1, 2]), ()),
         (lambda tf, v: tf.data.Dataset.range(4).shuffle(2).reduce(tf.constant(0, tf.int64), lambda a, b: a + b), ("random",)),
