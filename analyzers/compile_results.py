@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
+from graphlab.analyzers import constant_folding, folding_done
+from graphlab.analyzers.folding_done import FoldingDone
 from graphlab.compilers.results import Compiled, Measured, Metric, Stage
 from graphlab.errors import CompileError
 from graphlab.findings import Finding
@@ -87,19 +89,10 @@ class Fusion:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """One run of a constant folding pass that changed something.
-
-    Attributes:
-        removed: operations there were before it and not after: op → how many fewer. For XLA, whose import
-            changes more than that, only operations that depend on constants alone.
-        nodes: these operations in the program of the stage before, where their names tell which they are.
-        constant_bytes: all constants' bytes before and after; ``None`` where a constant's size is not known.
-    """
+    """One run of a constant folding pass that changed something: the stage it made, and what it did."""
 
     stage: str
-    removed: tuple[tuple[str, int], ...]
-    nodes: tuple[NodeRef, ...]
-    constant_bytes: tuple[int, int] | None
+    done: FoldingDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +131,7 @@ class Result:
             "fusions": [
                 {"node": str(f.node), "kind": f.kind, "ops": list(f.ops), "lines": [str(line) for line in f.lines]} for f in self.fusions
             ],
-            "foldings": [
-                {
-                    "stage": f.stage,
-                    "removed": dict(f.removed),
-                    "nodes": [str(node) for node in f.nodes],
-                    "constant_bytes": None if f.constant_bytes is None else list(f.constant_bytes),
-                }
-                for f in self.foldings
-            ],
+            "foldings": [{"stage": folding.stage, **folding.done.to_json()} for folding in self.foldings],
             "widened": [{"op": w.op, "was": w.was, "now": w.now, "nodes": [str(node) for node in w.nodes]} for w in self.widened],
             "unfused": [[str(node) for node in chain] for chain in self.unfused],
         }
@@ -170,7 +155,7 @@ def analyze(compiled: Compiled, options: Options = Options()) -> Result:
         widened,
         unfused,
         (
-            *(_growth(folding, options) for folding in foldings if _grows(folding, options)),
+            *(finding for folding in foldings for finding in folding.done.findings),
             *(_widened_finding(after, w, options) for w in widened),
             *(_unfused_finding(after, chain, options) for chain in unfused),
         ),
@@ -183,7 +168,7 @@ def failure(program: Program, error: CompileError, *, compiler: str, options: Op
     nodes = [ref for ref, node in program.each_node() if node.op in dialect_ops][: options.nodes]
     return Finding(
         "GL401",
-        f"{compiler}: {error.found.splitlines()[0]}",
+        f"{compiler}: {error.brief}",
         tuple(nodes),
         next((frame for ref in nodes if (frame := program.frame(program.node(ref)))), None),
         error.do,
@@ -227,62 +212,10 @@ def _fusions(program: Program, nodes: Nodes) -> Iterator[Fusion]:
 
 def _foldings(stages: tuple[Stage, ...], options: Options) -> Iterator[Folding]:
     for last, stage in pairwise(stages):
-        if stage.pass_name not in FOLDING_PASSES:
-            continue
-        before, after = last.load(), stage.load()
-        candidates, left = _candidates(before), _candidates(after)
-        fewer = Counter(node.op for node in candidates.values()) - Counter(node.op for node in left.values())
-        if not fewer:
-            continue
-        gone = [ref for ref, node in candidates.items() if node.op in fewer and ref not in left]
-        if len(gone) != fewer.total():  # the pass renamed what it kept
-            gone = []
-        was, now = _constant_bytes(before), _constant_bytes(after)
-        sizes = None if was is None or now is None else (was, now)
-        yield Folding(stage.name, tuple(sorted(fewer.items())), tuple(gone[: options.nodes]), sizes)
-
-
-def _candidates(program: Program) -> dict[NodeRef, Node]:
-    """The operations that folding can remove: in HLO those that depend on constants alone, elsewhere (where what
-    is constant shows only when the model is frozen) all."""
-    ops = {ref: node for ref, node in program.each_node() if node.kind == "op"}
-    if program.source.framework != "xla":
-        return ops
-    known: set[NodeRef] = set()
-    for ref, node in ops.items():  # HLO stands in order: operands first
-        operands = [(NodeRef(ref.graph, use.src), node.graph.node(use.src)) for use in node.operands]
-        constant = all(operand.kind == "constant" or source in known for source, operand in operands)
-        if constant and operands and not node.effects and not node.calls:
-            known.add(ref)
-    return {ref: node for ref, node in ops.items() if ref in known}
-
-
-def _constant_bytes(program: Program) -> int | None:
-    total = 0
-    for _, node in program.each_node():
-        if node.kind not in ("constant", "parameter") or not any(isinstance(t, TensorType) for t in node.outputs):
-            continue
-        for size in [node.value.nbytes] if node.value is not None else [t.nbytes for t in node.outputs if isinstance(t, TensorType)]:
-            if size is None:
-                return None
-            total += size
-    return total
-
-
-def _grows(folding: Folding, options: Options) -> bool:
-    return folding.constant_bytes is not None and folding.constant_bytes[1] - folding.constant_bytes[0] > options.growth_bytes
-
-
-def _growth(folding: Folding, options: Options) -> Finding:
-    assert folding.constant_bytes is not None
-    was, now = folding.constant_bytes
-    return Finding(
-        "GL303",
-        f"the compiler's constant folding made the constants {now - was:,} bytes larger ({was:,} to {now:,})",
-        folding.nodes,
-        do="compute the large value from its parts at run time, or pass it as an argument",
-        data=frozen(stage=folding.stage, before=was, after=now),
-    )
+        if stage.pass_name in FOLDING_PASSES:
+            done = folding_done.compare(last.load(), stage.load(), constant_folding.Options(growth=options.growth_bytes))
+            if done.removed or done.findings:
+                yield Folding(stage.name, done)
 
 
 def _float(node: Node) -> str | None:

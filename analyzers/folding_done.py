@@ -10,6 +10,7 @@ from graphlab.analyzers.constant_folding import Foldable, Options, analyze
 from graphlab.findings import Finding
 from graphlab.ir.frozen import frozen
 from graphlab.ir.program import NodeRef, Program
+from graphlab.ir.values import TensorType
 
 _DEFAULT = Options()
 _STABLE = 0.5
@@ -26,9 +27,10 @@ class FoldingDone:
         vanished: operations before that are not there after, by id.
         done: foldable subgraphs of which no operation is left, by id.
         left: foldable subgraphs of which at least one operation is left, by id.
+        removed: operations that folding computed, by name: of the foldable subgraphs by id, else all that are fewer.
         fewer: per operation name, how many fewer there are after.
         more: per operation name, how many more.
-        constants_before, constants_after: number of constants, and their bytes where known.
+        constants_before, constants_after: number of constant tensors (parameters among them), and their bytes where known.
     """
 
     ids_kept: bool
@@ -36,6 +38,7 @@ class FoldingDone:
     vanished: tuple[NodeRef, ...]
     done: tuple[Foldable, ...]
     left: tuple[Foldable, ...]
+    removed: Counter[str]
     fewer: Counter[str]
     more: Counter[str]
     constants_before: tuple[int, int]
@@ -55,6 +58,7 @@ class FoldingDone:
             "vanished": [str(n) for n in self.vanished],
             "done": [[str(n) for n in part.nodes] for part in self.done],
             "left": [[str(n) for n in part.nodes] for part in self.left],
+            "removed": dict(self.removed),
             "fewer": dict(self.fewer),
             "more": dict(self.more),
             "constants_before": {"count": self.constants_before[0], "bytes": self.constants_before[1]},
@@ -73,6 +77,7 @@ def compare(before: Program, after: Program, options: Options = _DEFAULT) -> Fol
     vanished: list[NodeRef] = []
     done: list[Foldable] = []
     left: list[Foldable] = []
+    removed: Counter[str] = Counter()
     if kept:
         for ref, node in before.each_node():
             if node.kind != "op" or ref.graph not in after.graphs:
@@ -83,7 +88,9 @@ def compare(before: Program, after: Program, options: Options = _DEFAULT) -> Fol
             elif counterpart["kind"] == "constant":
                 folded.append(ref)
         for part in analyze(before, options).foldable:
-            (left if any(_still_an_op(after, ref) for ref in part.nodes) else done).append(part)
+            gone = [ref for ref in part.nodes if not _still_an_op(after, ref)]
+            removed.update(before.node(ref).op for ref in gone)
+            (done if len(gone) == len(part.nodes) else left).append(part)
     ops_before, ops_after = before.op_counts(), after.op_counts()
     held, holds = _constants(before), _constants(after)
     return FoldingDone(
@@ -92,6 +99,7 @@ def compare(before: Program, after: Program, options: Options = _DEFAULT) -> Fol
         vanished=tuple(vanished),
         done=tuple(done),
         left=tuple(left),
+        removed=removed if kept else ops_before - ops_after,
         fewer=ops_before - ops_after,
         more=ops_after - ops_before,
         constants_before=held,
@@ -121,8 +129,15 @@ def _still_an_op(program: Program, ref: NodeRef) -> bool:
 
 
 def _constants(program: Program) -> tuple[int, int]:
-    values = [node.value for _, node in program.each_node() if node.kind == "constant"]
-    return len(values), sum(value.nbytes or 0 for value in values if value is not None)
+    """How many tensors the program holds, and their bytes. Parameters among them: freezing makes constants of them."""
+    held = [
+        node.value.nbytes if node.value is not None else type.nbytes
+        for _, node in program.each_node()
+        if node.kind in ("constant", "parameter")
+        for type in node.outputs[:1]
+        if isinstance(type, TensorType)
+    ]
+    return len(held), sum(size or 0 for size in held)
 
 
 def _grown(before: int, after: int, growth: int) -> tuple[Finding, ...]:

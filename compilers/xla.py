@@ -73,12 +73,13 @@ class Options:
     """How to compile.
 
     Attributes:
-        passes: keep the module after every pass that changed something, and XLA's other dumps as artifacts.
+        passes: regular expression of XLA's pass names: the module before and after each such pass that changed
+            something is a stage, and XLA's other dumps are artifacts. ``.*`` for all, empty for none.
         time_limit: seconds.
         memory_limit: bytes; ``None`` for 80 % of what is free.
     """
 
-    passes: bool = False
+    passes: str = ""
     time_limit: float = 600.0
     memory_limit: int | None = None
 
@@ -108,10 +109,9 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
     given = xla_inputs.module_of(program, asked)
     folder = child.Folder()
     (folder.path / "module").write_bytes(given.data)
-    dump = "dump" if options.passes else ""
     outcome = child.run(
         "graphlab.compilers.xla_worker",
-        {"file": "module", "form": given.form, "dump": dump},
+        {"file": "module", "form": given.form, "dump": "dump", "passes": options.passes},
         folder=folder.path,
         asked=asked,
         time_limit=options.time_limit,
@@ -143,7 +143,7 @@ def _stages(folder: child.Folder, snapshots: list[dict[str, str]], own: Program 
     if imported:
         yield Stage("imported", _loader(folder, "imported.hlo"), "import")
     for shot in snapshots:
-        name = f"{shot['order']}.{shot['pipeline']}.{shot['pass']}"
+        name = f"{shot['order']}.{shot['pipeline']}.{shot['pass'] or 'before_' + shot['next']}"
         yield Stage(name, _loader(folder, f"dump/{shot['file']}"), shot["pass"])
     yield Stage("optimized", _loader(folder, "optimized.hlo"), "XLA")
 

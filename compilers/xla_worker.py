@@ -10,14 +10,15 @@ from typing import Any
 
 from graphlab.compilers import child, xla_jaxlib
 
-SNAPSHOT = re.compile(r"(?P<module>.+)\.(?P<order>\d{4})\.(?P<pipeline>.+?)\.after_(?P<pass>.+?)(?:\.before_.+)?\.txt")
+SNAPSHOT = re.compile(r"(?P<module>.+)\.(?P<order>\d{4})\.(?P<pipeline>.+?)\.after_(?P<pass>.+?)(?:\.before_(?P<next>.+))?\.txt")
 """XLA's name for a module dumped after a pass: ``module_0003.f.0011.dot-library-passes.after_dot_decomposer.before_fusion.txt``."""
 
 
 def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Compile ``request["file"]``, of ``request["form"]`` (``stablehlo``, ``hlo text`` or ``hlo proto``).
 
-    Writes ``input.hlo``, for HLO ``imported.hlo``, and ``optimized.hlo``; with ``request["dump"]`` XLA writes its own files there too.
+    Writes ``input.hlo``, for HLO ``imported.hlo``, and ``optimized.hlo``; with ``request["passes"]`` XLA writes
+    the modules around those passes, and its own other files, into the folder ``request["dump"]``.
     """
     xla_jaxlib.require()
     try:
@@ -51,8 +52,8 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         (folder / "imported.hlo").write_text(xla_jaxlib.hlo_from_stablehlo(stablehlo).to_string())
     before = xla_jaxlib.count(given)
     header = text.partition("\n")[0]
-    dump = folder / request["dump"] if request["dump"] else None
-    options = {} if dump is None else {"xla_dump_to": str(dump), "xla_dump_hlo_pass_re": ".*"}
+    dump, passes = folder / request["dump"], request["passes"]
+    options = {"xla_dump_to": str(dump), "xla_dump_hlo_pass_re": passes} if passes else {}
 
     child.step("compile")
     start = time.perf_counter()
@@ -79,7 +80,7 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         },
         "read_seconds": read_seconds,
         "compile_seconds": compile_seconds,
-        "snapshots": [] if dump is None else snapshots(dump),
+        "snapshots": snapshots(dump, passes) if passes else [],
     }
 
 
@@ -88,8 +89,12 @@ def _header(line: str, name: str) -> int:
     return int(found[1]) if found else 1
 
 
-def snapshots(dump: Path) -> list[dict[str, str]]:
-    """The modules XLA dumped, in order, without those equal to the one before (the start of a pipeline)."""
+def snapshots(dump: Path, passes: str) -> list[dict[str, str]]:
+    """The modules XLA dumped, in order, without those equal to the one before (the start of a pipeline).
+
+    XLA dumps around a pass: a module that stands before one of ``passes`` and after another has no pass of its
+    own (``pass`` is empty): all since the last dump changed it.
+    """
     finals = sorted(dump.glob("*_after_optimizations.txt"))
     if not finals:
         return []
@@ -100,7 +105,10 @@ def snapshots(dump: Path) -> list[dict[str, str]]:
     for match in sorted(found, key=lambda match: match["order"]):
         digest = _digest(dump / match[0])
         if digest != last:
-            kept.append({"file": match[0], "order": match["order"], "pipeline": match["pipeline"], "pass": match["pass"]})
+            own = match["pass"] if re.search(passes, match["pass"]) else ""
+            kept.append(
+                {"file": match[0], "order": match["order"], "pipeline": match["pipeline"], "pass": own, "next": match["next"] or ""}
+            )
         last = digest
     return kept
 

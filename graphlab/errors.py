@@ -27,6 +27,12 @@ class GraphlabError(Exception):
         self.do = do
         self.where = where
 
+    @property
+    def brief(self) -> str:
+        """What was found, in one line: the first, with the second where the first only announces it."""
+        first, _, rest = self.found.partition("\n")
+        return f"{first} {rest.partition(chr(10))[0].strip()}" if first.endswith(":") and rest else first
+
     def __str__(self) -> str:
         at = f" at {self.where}" if self.where else ""
         return f"could not {self.asked}{at}: {self.found}\n  {self.do}"

@@ -99,7 +99,11 @@ def inspect_program(program: Program, *, name: str) -> Report:
 
 
 def compile_report(report: Report, *, announce: Callable[[str], None] = lambda compiler: None, **options: Any) -> Report:
-    """The report with an outcome for every compiler that takes its program. A refusal or a crash is an outcome too."""
+    """The report with an outcome for every compiler that takes its program. A refusal or a crash is an outcome too.
+
+    A compiler that can keep the program around its folding passes does, so that the report can say what folding did.
+    """
+    options = {"passes": "constant_folding", **options}
     if report.program is None:
         return report
     outcomes = []

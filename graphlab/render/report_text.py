@@ -233,7 +233,7 @@ def _outcome(outcome: Outcome) -> Iterator[Text]:
     if outcome.compiled is None or outcome.results is None:
         assert outcome.error is not None
         text = Text(f"{outcome.compiler}: ")
-        text.append(outcome.error.found.partition("\n")[0], "red")
+        text.append(outcome.error.brief, "red")
         yield text
         yield Text(f"  {outcome.error.do}", "dim")
         return
@@ -258,9 +258,10 @@ def _outcome(outcome: Outcome) -> Iterator[Text]:
 
 
 def _folded(folding: Folding) -> str:
-    gone = ", ".join(f"{op} {n}" for op, n in folding.removed[:6])
-    grown = "" if folding.constant_bytes is None else "; constants {} -> {}".format(*map(size_of, folding.constant_bytes))
-    return f"{folding.stage} removed {gone}{grown}"
+    done = folding.done
+    gone = ", ".join(f"{op} {n}" for op, n in done.removed.most_common(6))
+    left = f", {count(len(done.left), 'foldable subgraph')} left" if done.left else ""
+    return f"{folding.stage} folded {gone}{left}; constants {size_of(done.constants_before[1])} -> {size_of(done.constants_after[1])}"
 
 
 def _totals(findings: tuple[Finding, ...]) -> str:
