@@ -1,6 +1,6 @@
 """Finds what can be captured in a user's Python file: ``model.py`` or ``model.py:name``.
 
-The file is run, as ``import`` would run it: it is the user's own code. (Graph *files* are never run.)
+The file is run, as ``import`` would run it, with fixed seeds: it is the user's own code. (Graph *files* are never run.)
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from graphlab.capture.dispatch import adapter_for
 from graphlab.capture.inputs import Inputs, as_inputs
+from graphlab.capture.seeds import fixed_seeds
 from graphlab.errors import CaptureError, GraphlabError
 from graphlab.ir.frames import Frame
 
@@ -95,7 +96,7 @@ def _run(path: Path) -> ModuleType:
     sys.path.insert(0, folder)  # as `python model.py` has it
     sys.modules[name] = module  # dataclasses, TorchScript and type hints look a class's module up there
     try:
-        with _user_code(path, f"run {path}"):
+        with _user_code(path, f"run {path}"), fixed_seeds():
             spec.loader.exec_module(module)
     finally:
         sys.path.remove(folder)
