@@ -163,11 +163,14 @@ def analyze(compiled: Compiled, options: Options = Options()) -> Result:
 
 
 def failure(program: Program, error: CompileError, *, compiler: str, options: Options = Options()) -> Finding:
-    """GL401: the program did not compile. Names the nodes of the operations that the compiler refused."""
+    """The program did not compile: GL404 where the compiler refused it, else GL401 (a crash, a limit).
+
+    Names the nodes of the operations that the compiler refused.
+    """
     dialect_ops = {*error.ops, *(f"{dialect}.{op}" for op in error.ops for dialect in ("tf", "jax", "hlo", "stablehlo"))}
     nodes = [ref for ref, node in program.each_node() if node.op in dialect_ops][: options.nodes]
     return Finding(
-        "GL401",
+        "GL404" if error.reason == "refused" else "GL401",
         f"{compiler}: {error.brief}",
         tuple(nodes),
         next((frame for ref in nodes if (frame := program.frame(program.node(ref)))), None),

@@ -92,7 +92,8 @@ RULES: Mapping[str, Rule] = _rules(
     Rule("GL301", "foldable", N, "A subgraph depends on constants alone and is computed at every run."),
     Rule("GL302", "folding-blocked", N, "Constants meet an operation that keeps them from being folded."),
     Rule("GL303", "folding-grows", W, "Folding made, or would make, the program's constants much larger."),
-    Rule("GL401", "compile-failed", E, "A compiler refused the program or crashed."),
+    Rule("GL401", "compile-failed", E, "A compiler crashed on the program or ran past its limits."),
     Rule("GL402", "not-fused", N, "Operations that could share a kernel ended in several."),
     Rule("GL403", "widened", W, "The compiled program computes in a wider type than the model's own."),
+    Rule("GL404", "not-compiled", N, "The program is outside what a compiler takes."),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from graphlab.analyzers.compile_results import Options, Result, analyze, failure
 from graphlab.capture.xla.hlo_text import parse_hlo
 from graphlab.compilers.results import Absent, Compiled, Measured, Stage
 from graphlab.errors import CompileError
+from graphlab.findings import Severity
 from graphlab.ir.program import NodeRef, Program
 
 
@@ -147,9 +148,16 @@ def test_it_is_found_by_name() -> None:
 def test_a_failure_is_a_finding_that_names_the_refused_operations() -> None:
     error = CompileError("compile f", found="XLA has no kernel for tanh\n  log", do="do without", reason="refused", ops=("tanh",))
     finding = failure(PLAIN, error, compiler="xla")
-    assert (finding.code, finding.message) == ("GL401", "xla: XLA has no kernel for tanh")
+    assert (finding.code, finding.message) == ("GL404", "xla: XLA has no kernel for tanh")
     assert finding.nodes == (NodeRef("main", "t"),)
     assert finding.data["reason"] == "refused"
+
+
+@pytest.mark.parametrize("reason", ["crashed", "timeout", "memory", "failed"])
+def test_a_compiler_that_broke_is_an_error_where_one_that_refuses_is_a_note(reason: str) -> None:
+    broke, refused = (failure(PLAIN, CompileError("compile f", found="no", do="do", reason=r), compiler="xla") for r in (reason, "refused"))
+    assert (broke.code, broke.severity) == ("GL401", Severity.ERROR)
+    assert (refused.code, refused.severity) == ("GL404", Severity.NOTE)
 
 
 def test_json_is_plain_and_keeps_why_a_number_is_absent() -> None:

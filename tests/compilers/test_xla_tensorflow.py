@@ -60,7 +60,7 @@ def test_an_operation_that_xla_lacks_is_named_with_its_node() -> None:
         graphlab.compile(program)
     assert "AsString" in info.value.ops
     finding = compile_results.failure(program, info.value, compiler="xla")
-    assert finding.code == "GL401"
+    assert finding.code == "GL404"
     assert program.node(finding.nodes[0]).op == "tf.AsString"
     assert finding.where is not None
     assert finding.where.line == digits.python_function.__code__.co_firstlineno + 2
