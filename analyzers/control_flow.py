@@ -62,6 +62,7 @@ class Construct:
         others: what else the predicate depends on.
         trip_count: of a loop, where it is known.
         regions: what it runs.
+        configured: whether attributes that are no tensors (``training``) decide it, and nothing else.
     """
 
     form: Literal["conditional", "loop", "cycle"]
@@ -76,6 +77,7 @@ class Construct:
     others: tuple[Decider, ...] = ()
     trip_count: TripCount | None = None
     regions: tuple[Region, ...] = ()
+    configured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def _constructs(facts: _Facts) -> Iterator[Construct]:
             if node.control is None or (node.control.form == "loop" and node.id in in_cycle and not node.calls):
                 continue
             ref = NodeRef(name, node.id)
-            decided, causes, others = _decided(flow, flow.of_decision(ref))
+            mask = flow.of_decision(ref)
+            decided, causes, others = _decided(flow, mask)
             yield Construct(
                 form=node.control.form,
                 node=ref,
@@ -132,6 +135,7 @@ def _constructs(facts: _Facts) -> Iterator[Construct]:
                 others=others,
                 trip_count=facts.trips.of(ref) if node.control.form == "loop" else None,
                 regions=tuple(Region(role, call.graph, facts.sizes[call.graph]) for role, call in node.calls.items()),
+                configured=mask is not None and flow.only_attributes(mask),
             )
         for cycle in cycles:
             yield _cycle(facts, name, cycle)

@@ -25,12 +25,14 @@ from graphlab.analyzers.transfer import Operation, computed, marked, moved, pass
 from graphlab.ir.frozen import EMPTY
 from graphlab.ir.graph import Control, Graph
 from graphlab.ir.program import NodeRef, Program
-from graphlab.ir.values import ValueType
+from graphlab.ir.values import TensorType, ValueType
 
 PARAMETER = 1
 VARIES = 2
 """Set within a loop's region on what differs from one iteration to the next."""
-_FIRST_SOURCE = 2
+ATTRIBUTE = 4
+"""A module's attribute that is no tensor (``training``, a number of layers): Python's own value at every trace."""
+_FIRST_SOURCE = 3
 
 # Of a node with several effects, the one that most decides what its result is.
 _PRECEDENCE = ("random", "opaque", "io", "collective", "writes_state", "reads_state", "host")
@@ -79,7 +81,7 @@ class Dataflow:
             self._summarise(group)
         self._context = self._contexts(self.groups[::-1])
         self._resolved: dict[tuple[str, int], int] = {}
-        self._parameters = PARAMETER | self._find_parameters()
+        self._parameters = PARAMETER | ATTRIBUTE | self._find_parameters()
 
     # -- queries
 
@@ -113,6 +115,10 @@ class Dataflow:
 
     def depends_on_parameters(self, mask: int) -> bool:
         return bool(mask & self._parameters)
+
+    def only_attributes(self, mask: int) -> bool:
+        """Whether a mask stands for attributes that are no tensors, and nothing else but constants."""
+        return mask & ~VARIES == ATTRIBUTE
 
     def is_constant(self, mask: int, *, parameters: bool) -> bool:
         """Whether a mask stands for one value, the same at every run and in every iteration."""
@@ -253,7 +259,9 @@ class Dataflow:
         elif kind == "constant":
             cells = (FIXED,) * self._layouts.width(types)
         elif kind == "parameter":
-            cells = ((PARAMETER, 0, 0, 0, -1),) * self._layouts.width(types)
+            value = data.get("value")
+            tensor = value is None or isinstance(value.type, TensorType)
+            cells = ((PARAMETER if tensor else ATTRIBUTE, 0, 0, 0, -1),) * self._layouts.width(types)
         else:
             cells = self._operation(name, id, data, wiring)
         for port in self._written.get(name, EMPTY).get(id, ()):
@@ -284,8 +292,8 @@ class Dataflow:
             decided = None if control is None else decision(op, control, {})
         if decided is not None:
             self._decisions[name, id] = decided
-        source = self._source_bit.get((name, id)) if data.get("effects") else None
-        return cells if source is None else marked(cells, op, source)
+        own = self._source_bit.get((name, id)) if data.get("effects") else None
+        return cells if own is None else marked(cells, op, own)
 
     # -- contexts, callers first
 

@@ -98,3 +98,73 @@ def test_values_read_by_the_host_are_the_inputs_or_the_states() -> None:
     assert {code for code, _ in said.values()} == {"GL202", "GL205"}
     assert "iterations" in said[line("loop")][1]
     assert "one side" in said[line("item")][1]
+
+
+class Same(torch.nn.Module):  # type: ignore[name-defined]
+    """One layer, used below in two places that only the module tells apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return torch.relu(self.layer(x))
+
+
+class Gate(torch.nn.Module):  # type: ignore[name-defined]
+    """A branch whose sides are calls of submodules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = Same(), Same()
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        if x.sum() > 0:  # the gate
+            return self.a(x)
+        return self.b(x)
+
+
+def test_a_lost_side_made_of_submodules_is_told_with_its_parameters() -> None:
+    inputs = (torch.ones(1, 2),)
+    kept = graphlab.capture(Gate(), inputs, method="jit.script")
+    (lost,) = fidelity.compare(graphlab.capture(Gate(), inputs, method="jit.trace"), kept).lost
+    assert (lost.construct.where and lost.construct.where.line, lost.kept, lost.times) == (line("the gate"), ("then",), 1)
+    assert set(lost.parameters) == {"b.layer.weight", "b.layer.bias"}
+
+
+@pytest.mark.parametrize("method", ["fx", "jit.trace"])
+def test_a_branch_on_a_buffer_that_tracing_decided_is_told(method: str) -> None:
+    class OnBuffer(torch.nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("c", torch.tensor(3.0))
+
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            if self.c > 10:  # on c
+                x = x + 1
+            return x * 2
+
+    inputs = (torch.ones(2),)
+    reference = graphlab.capture(OnBuffer(), inputs, method="jit.script")
+    (finding,) = fidelity.compare(graphlab.capture(OnBuffer(), inputs, method=method), reference).findings
+    assert (finding.code, finding.where and finding.where.line) == ("GL103", line("on c"))
+
+
+def test_modes_numbers_and_the_frameworks_own_branches_are_not_lost_by_tracing() -> None:
+    class Plain(torch.nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.times = 3
+            self.norm = torch.nn.BatchNorm1d(2)
+
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            if self.training:
+                x = x + 1
+            if self.times > 2:
+                x = x * 2
+            return self.norm(x)
+
+    inputs = (torch.ones(3, 2),)
+    scripted = graphlab.capture(Plain().eval(), inputs, method="jit.script")
+    assert control_flow.analyze(scripted).constructs
+    assert fidelity.compare(graphlab.capture(Plain().eval(), inputs, method="jit.trace"), scripted).lost == ()
