@@ -8,12 +8,14 @@ from functools import reduce
 from operator import or_
 from typing import Any, Literal, TypeAlias
 
+from graphlab.analyzers.cells import flat
 from graphlab.analyzers.dataflow import Cause, Dataflow
 from graphlab.analyzers.trip_count import TripCount, TripCounter
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import EMPTY, frozen
 from graphlab.ir.program import NodeRef, Program
+from graphlab.ir.values import TensorType
 
 Decider: TypeAlias = Literal["random", "outside", "input", "state", "shape", "constant", "unknown"]
 """What decides a branch or loop, the most restless of its sources: a random draw; something outside
@@ -99,6 +101,17 @@ def analyze(program: Program, options: Options = Options()) -> Result:
     constructs = tuple(_constructs(facts))
     findings = tuple(f for construct in constructs if (f := _finding(facts, construct)) is not None)
     return Result(constructs, findings)
+
+
+def of_fixed_shapes(program: Program) -> bool:
+    """Whether the capture ran the code on inputs of known sizes, and so resolved what sizes decide.
+
+    TorchScript compiles the code, and fx fails where a size would decide: neither resolves anything.
+    """
+    if program.source.format == "torch.fx" or program.source.method == "jit.script":
+        return False
+    leaves = (leaf for id in program.main.inputs for type in program.main.node(id).outputs for leaf in flat(type))
+    return any(isinstance(leaf, TensorType) and any(isinstance(dim, int) for dim in leaf.dims or ()) for leaf in leaves)
 
 
 @dataclass(frozen=True, slots=True)

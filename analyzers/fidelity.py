@@ -18,7 +18,9 @@ from graphlab.ir.values import TensorType
 
 TRACER_WARNING = "tracer-warning"
 TRACE_CHECK = "trace-check"
-"""Kinds of ``Source.notes``: what a tracer warned of; a check by the framework that the trace did not pass."""
+BAKED_ARGUMENT = "baked-argument"
+"""Kinds of ``Source.notes``: what a tracer warned of; a check by the framework that the trace did not
+pass; an argument whose value the capture took for the only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Result:
 
 
 def analyze(program: Program, options: Options = Options()) -> Result:
-    """What the capture says about itself: methods that failed, a tracer's warnings, a check not passed."""
+    """What the capture says about itself: methods that failed, a tracer's warnings, a check not passed, arguments fixed."""
     source = program.source
     findings = [*failures(source.attempts), *(finding for note in source.notes if (finding := _noted(note, source.method)) is not None)]
     return Result(tuple(findings))
@@ -102,6 +104,9 @@ def _noted(note: Mapping[str, Any], method: str) -> Finding | None:
     if kind == TRACE_CHECK:
         do = "capture it by a method that keeps control flow and draws at run time"
         return Finding("GL105", f"the framework's own check of the {method} capture failed: {text}", where=where, do=do)
+    if kind == BAKED_ARGUMENT:
+        do = "capture once for each value that it takes, or pass a tensor"
+        return Finding("GL107", text, where=where, do=do)
     return None
 
 

@@ -168,3 +168,13 @@ def test_modes_numbers_and_the_frameworks_own_branches_are_not_lost_by_tracing()
     scripted = graphlab.capture(Plain().eval(), inputs, method="jit.script")
     assert control_flow.analyze(scripted).constructs
     assert fidelity.compare(graphlab.capture(Plain().eval(), inputs, method="jit.trace"), scripted).lost == ()
+
+
+def test_an_argument_that_is_no_tensor_is_told_to_be_fixed() -> None:
+    class Flag(torch.nn.Module):  # type: ignore[name-defined]
+        def forward(self, x, double: bool):  # type: ignore[no-untyped-def]
+            return x * 2 if double else x
+
+    (finding,) = fidelity.analyze(graphlab.capture(Flag(), (torch.ones(2), True), method="export")).findings
+    assert (finding.code, finding.message) == ("GL107", "argument 'double' is True at every run of this graph")
+    assert fidelity.analyze(graphlab.capture(torch.nn.ReLU(), (torch.ones(2),), method="export")).findings == ()

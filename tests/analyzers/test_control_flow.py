@@ -220,3 +220,13 @@ def test_a_host_value_made_of_nothing_and_a_callback_come_from_outside(build: An
     branch(build, "main", "if2", "called", "if")
     build.output("main", "if2")
     assert [c.decided_by for c in control_flow.analyze(build.done()).constructs] == ["outside", "outside"]
+
+
+def test_a_capture_of_fixed_sizes_says_so(build: Any) -> None:
+    for type, method, fixed in (
+        (build.FLOAT, "export", True), (build.SYMBOLIC, "export", True), (UNKNOWN, "export", False), (build.FLOAT, "jit.script", False),
+    ):  # fmt: skip
+        one = build.__class__()
+        one.input("main", "x", type)
+        one.output("main", "x")
+        assert control_flow.of_fixed_shapes(one.done(method=method)) is fixed

@@ -97,11 +97,20 @@ def read(program: ExportedProgram, *, names: dict[str, str] | None = None) -> Pr
     return Program(
         graphs=walk.graphs,
         entry=ENTRY,
-        source=Source("torch", "torch.export", method="export", producer=f"torch {torch.__version__}"),
+        source=Source("torch", "torch.export", method="export", producer=f"torch {torch.__version__}", notes=_baked(program)),
         signatures={"forward": Signature(ENTRY, inputs, outputs)},
         dims={rename(str(symbol)): _range(found) for symbol, found in program.range_constraints.items()},
         frames=walk.frames.done(),
         native=program,
+    )
+
+
+def _baked(program: ExportedProgram) -> tuple[FrozenDict[str, Any], ...]:
+    """A note for every argument that is no tensor: export takes the value given for the only one."""
+    specs = [s for s in program.graph_signature.input_specs if s.kind is InputKind.USER_INPUT and isinstance(s.arg, ConstantArgument)]
+    return tuple(
+        FrozenDict(kind="baked-argument", text=f"argument '{s.arg.name}' is {s.arg.value!r} at every run of this graph", name=s.arg.name)
+        for s in specs
     )
 
 
