@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphlab.analyzers.compile_results import Folding
-from graphlab.analyzers.control_flow import Construct
+from graphlab.analyzers.control_flow import Construct, of_fixed_shapes
 from graphlab.analyzers.size import Module
 from graphlab.compilers.results import Absent, Measured
 from graphlab.findings import Finding, Severity
@@ -164,7 +164,7 @@ def _interesting(root: Module) -> list[Module]:
 
 def _constructs(constructs: tuple[Construct, ...], program: Program) -> Iterator[Text]:
     if not constructs:
-        yield Text("none: the same operations at every run")
+        yield Text("none: the same operations at every run" + (" of inputs of these shapes" if of_fixed_shapes(program) else ""))
         return
     # Layers that do the same at one place are told once.
     groups: dict[object, list[Construct]] = {}
