@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from graphlab.cli.output import busy, write
+from graphlab.cli.output import busy, check_svg, write
 from graphlab.errors import GraphlabError
 
 
@@ -35,21 +35,22 @@ def run(args: argparse.Namespace) -> int:
 
     if args.input and not (python_file(args.a) or python_file(args.b)):
         raise GraphlabError("use --input", found="both sides are graph files, which have their own inputs", do="leave --input away")
+    check_svg(args.svg)
     with busy("reading") as say:
         sides = []
         for spec, select in ((args.a, args.select_a), (args.b, args.select_b)):
             say(spec)
             sides.append(open_target(spec, args.input if python_file(spec) else (), select=select))
+    (name_a, a), (name_b, b) = sides
     with busy("comparing"):
-        found = diff(*sides)
+        found = diff(a, b, names=(name_a, name_b))
     if args.json:
         print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
     else:
-        from rich.console import Console
-
         from graphlab.render.diff_text import print_diff
+        from graphlab.render.terminal import console
 
-        print_diff(found, Console(), stat=args.stat)
+        print_diff(found, console(), stat=args.stat)
     if args.dot or args.svg:
         from graphlab.render.diff_dot import diff_dot
         from graphlab.render.dot import render_svg

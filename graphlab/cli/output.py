@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from graphlab.errors import GraphlabError
@@ -19,13 +19,25 @@ def write(path: Path, data: bytes) -> None:
         raise GraphlabError(f"write {path}", found=error.strerror or str(error), do="choose a path that can be written") from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def busy(what: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on a terminal's stderr; yields a function that says more of what is going on. Silent when piped."""
+    """A spinner on a terminal's stderr; yields a function that says more of what is going on. Silent when piped.
+
+    What is printed within goes to stderr: user code may run (a function is traced), and stdout is the answer's alone.
+    """
     if not sys.stderr.isatty():
-        yield lambda detail: None
+        with contextlib.redirect_stdout(sys.stderr):
+            yield lambda detail: None
         return
     from rich.console import Console
+    from rich.markup import escape
 
-    with Console(stderr=True).status(what) as status:
-        yield lambda detail: status.update(f"{what} {detail}")
+    # Inside, rich has put a stderr of its own in place, which prints above the spinner.
+    with Console(stderr=True).status(escape(what)) as status, contextlib.redirect_stdout(sys.stderr):
+        yield lambda detail: status.update(escape(f"{what} {detail}"))
+
+
+def check_svg(path: Path | None) -> None:
+    """Raises GraphlabError where a drawing is asked for under a name that is another format's."""
+    if path is not None and path.suffix.lower() != ".svg":
+        raise GraphlabError(f"draw {path}", found="graphlab draws SVG only", do=f"name it {path.with_suffix('.svg')}")

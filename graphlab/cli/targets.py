@@ -28,13 +28,26 @@ def find_models(spec: str, inputs: Sequence[str] = ()) -> tuple[Found, ...]:
     """
     split = python_file(spec)
     assert split is not None
+    if split[1] == "":
+        raise GraphlabError(
+            f"find a model in {spec}",
+            found="the name after the colon is missing",
+            do=f"name the model, {split[0]}:NAME, or leave the colon away",
+        )
     given = parse_inputs(inputs)
     found = find(*split)
     return found if given is None else tuple(Found(f.name, f.model, given) for f in found)
 
 
-def open_target(spec: str, inputs: Sequence[str] = (), *, method: str | None = None, select: str | None = None) -> Program:
-    """One program from a word of the command line.
+def model_name(spec: str, found: Found) -> str:
+    """``model.py:net`` for a model found by ``model.py`` or ``model.py:net``."""
+    split = python_file(spec)
+    assert split is not None
+    return f"{split[0]}:{found.name}"
+
+
+def open_target(spec: str, inputs: Sequence[str] = (), *, method: str | None = None, select: str | None = None) -> tuple[str, Program]:
+    """One program from a word of the command line, and its name: the file, with the model's where it is a Python file.
 
     Args:
         spec: a graph file of any readable format, ``model.py`` or ``model.py:name``.
@@ -48,9 +61,9 @@ def open_target(spec: str, inputs: Sequence[str] = (), *, method: str | None = N
     if python_file(spec) is None:
         if inputs:
             raise GraphlabError(f"use --input with {spec}", found="a graph file has its own inputs", do="leave --input away")
-        return load(spec, select=select)
+        return spec, load(spec, select=select)
     found = find_models(spec, inputs)
+    names = [model_name(spec, f) for f in found]
     if len(found) > 1:
-        names = ", ".join(f"{spec}:{f.name}" for f in found)
-        raise GraphlabError(f"choose the model in {spec}", found=f"it holds {len(found)}", do=f"name one: {names}")
-    return capture_live(found[0].model, found[0].inputs, method=method)
+        raise GraphlabError(f"choose the model in {spec}", found=f"it holds {len(found)}", do=f"name one: {', '.join(names)}")
+    return names[0], capture_live(found[0].model, found[0].inputs, method=method)

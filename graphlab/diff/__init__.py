@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from graphlab.ir.program import Program
 
 
-def diff(a: Program, b: Program) -> GraphDiff:
+def diff(a: Program, b: Program, *, names: tuple[str, str] | None = None) -> GraphDiff:
     """What changed from ``a`` to ``b``, aligned by structure, not by names or order.
 
     The answer is verified: applying it to ``a`` gives a program equal to ``b``.
+
+    Args:
+        names: what to call the two; without it each one's file, else its entry's name.
     """
     from graphlab.diff.engine import diff_programs
 
-    return diff_programs(a, b)
+    return diff_programs(a, b, names=names)

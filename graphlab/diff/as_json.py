@@ -42,8 +42,8 @@ def diff_json(diff: GraphDiff) -> dict[str, Any]:
     return {
         "graphlab_diff": VERSION,
         "equal": diff.equal,
-        "a": _program(diff.a),
-        "b": _program(diff.b),
+        "a": _program(diff.a, diff.names[0]),
+        "b": _program(diff.b, diff.names[1]),
         "counts": dict(sorted(diff.counts().items())),
         "graphs": [{"a": a, "b": b} for a, b in diff.graphs.items()],
         "changes": [_change(change) for change in diff.changes],
@@ -52,9 +52,16 @@ def diff_json(diff: GraphDiff) -> dict[str, Any]:
     }
 
 
-def _program(program: Program) -> dict[str, Any]:
+def _program(program: Program, name: str) -> dict[str, Any]:
     source = program.source
-    return {"path": source.path, "framework": source.framework, "format": source.format, "entry": program.entry, "nodes": program.count()}
+    return {
+        "name": name,
+        "path": source.path,
+        "framework": source.framework,
+        "format": source.format,
+        "entry": program.entry,
+        "nodes": program.count(),
+    }
 
 
 def _ref(ref: NodeRef) -> dict[str, str]:

@@ -14,6 +14,7 @@ from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Kind
 from graphlab.ir.program import DimRange, NodeRef, Program, Signature
 from graphlab.ir.values import ValueType
+from graphlab.render.units import count
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -246,6 +247,7 @@ class GraphDiff:
         regions: where each graph of B is in the patched program.
         unchecked: matched constants whose values were not compared, because one of the two is not
             to be had (elided by a dump); their types and sizes are equal.
+        names: what ``a`` and ``b`` are called: their files, ``model.py:net``, or their entries' names.
     """
 
     a: Program
@@ -256,6 +258,10 @@ class GraphDiff:
     placed: Mapping[NodeRef, NodeRef]
     regions: Mapping[str, str]
     unchecked: tuple[tuple[NodeRef, NodeRef], ...] = ()
+    names: tuple[str, str] = ("a", "b")
+
+    def __repr__(self) -> str:
+        return f"<GraphDiff {self.names[0]} -> {self.names[1]}: {self.summary()}>"
 
     @property
     def equal(self) -> bool:
@@ -268,11 +274,15 @@ class GraphDiff:
 
     def summary(self) -> str:
         """One line: how many changes of each kind, or that there are none."""
-        matched = f"{len(self.matches):,} nodes matched"
+        matched = f"{count(self._matched(), 'node')} matched"
         if self.equal:
             return f"no changes; {matched}"
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.counts().items(), key=lambda c: (-c[1], c[0])))
-        return f"{len(self.changes):,} changes ({counts}); {matched}"
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.counts().items(), key=lambda c: (-c[1], c[0])))
+        return f"{count(len(self.changes), 'change')} ({kinds}); {matched}"
+
+    def _matched(self) -> int:
+        """Pairs of nodes that the source itself counts, as :meth:`Program.count` does."""
+        return sum(not self.a.node(match.a).synthetic for match in self.matches)
 
     def apply(self, a: Program) -> Program:
         """The program that the changes make of ``a``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 from graphlab.diff.apply import apply
@@ -13,17 +14,21 @@ from graphlab.errors import DiffError
 from graphlab.ir.program import Program
 
 
-def diff_programs(a: Program, b: Program) -> GraphDiff:
+def diff_programs(a: Program, b: Program, *, names: tuple[str, str] | None = None) -> GraphDiff:
     """What changed from ``a`` to ``b``; the script has been applied to ``a`` and the outcome compared with ``b``.
+
+    Args:
+        names: what to call the two; without it each one's file, else its entry's name.
 
     Raises:
         DiffError: the patched program is not ``b``. That is a defect of this engine.
     """
-    diff = edit_script(a, b, align_programs(a, b))
+    names = names or (a.source.path or a.entry, b.source.path or b.entry)
+    diff = replace(edit_script(a, b, align_programs(a, b)), names=names)
     breaches = list(islice(differences(apply(a, diff), b, diff.placed, diff.regions), 3))
     if breaches:
         raise DiffError(
-            f"compare '{a.source.path or a.entry}' with '{b.source.path or b.entry}'",
+            f"compare '{names[0]}' with '{names[1]}'",
             found=f"applying the diff does not give the second program: {'; '.join(breaches)}",
             do="this is a defect of graphlab's diff, not of your files; please report it with both of them",
         )

@@ -122,6 +122,11 @@ class Program:
     meta: FrozenDict[str, Any] = EMPTY
     native: Any = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        nodes, graphs = self.count(), len(self.graphs)
+        size = f"{nodes:,} node{'' if nodes == 1 else 's'} in {graphs:,} graph{'' if graphs == 1 else 's'}"
+        return f"<Program {self.entry}: {size}, {self.source.format}>"
+
     @property
     def main(self) -> Graph:
         """The entry graph."""

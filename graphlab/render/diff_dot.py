@@ -84,9 +84,8 @@ def _changed(diff: GraphDiff, both: nx.MultiDiGraph[NodeRef]) -> list[NodeRef]:
 
 
 def _title(diff: GraphDiff) -> str:
-    names = [program.source.path or program.entry for program in (diff.a, diff.b)]
     legend = "+ added   - removed   ~ changed   (nodes without a mark: context)"
-    return f"{names[0]} -> {names[1]}\n{diff.summary()}\n{legend}"
+    return f"{diff.names[0]} -> {diff.names[1]}\n{diff.summary()}\n{legend}"
 
 
 def _node(dot: graphviz.Digraph, name: str, ref: NodeRef, both: nx.MultiDiGraph[NodeRef]) -> None:

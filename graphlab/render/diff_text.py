@@ -12,6 +12,7 @@ from graphlab.diff.changes import KINDS, GraphDiff
 from graphlab.diff.group import Group, grouped
 from graphlab.ir.program import Program
 from graphlab.render.diff_words import describe, subject, symbol, where
+from graphlab.render.units import count
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 SHOWN = 200
@@ -25,14 +26,15 @@ def print_diff(diff: GraphDiff, console: Console, *, stat: bool = False, limit: 
         stat: counts by kind and region instead of the changes.
         limit: the most lines of changes; what is left is counted.
     """
-    _line(console, Text.assemble(("A ", "bold"), _program(diff.a)))
-    _line(console, Text.assemble(("B ", "bold"), _program(diff.b)))
+    for side, name, program in (("A", diff.names[0], diff.a), ("B", diff.names[1], diff.b)):
+        _line(console, Text.assemble((f"{side} {name}", "bold"), f"  {_program(program)}"))
     groups = grouped(diff.changes)
-    same = f"; {len(groups):,} lines, the same change in many places being one" if len(groups) < len(diff.changes) else ""
+    same = f"; {count(len(groups), 'line')}, the same change in many places being one" if len(groups) < len(diff.changes) else ""
     _line(console, Text(diff.summary() + same, style="bold"))
     if diff.unchecked:
         _line(
-            console, Text(f"values not compared: {len(diff.unchecked):,} constants that cannot be had, equal in type and size", style="dim")
+            console,
+            Text(f"values not compared: {count(len(diff.unchecked), 'constant')} that cannot be had, equal in type and size", style="dim"),
         )
     if diff.equal:
         return
@@ -51,7 +53,8 @@ def print_diff(diff: GraphDiff, console: Console, *, stat: bool = False, limit: 
                 _line(console, _group(group, indent))
     if len(groups) > limit:
         rest = sum(len(group.changes) for group in groups[limit:])
-        _line(console, Text(f"\n... {rest:,} more changes in {len(groups) - limit:,} groups; --json has them all", style="dim"))
+        left = f"{rest:,} more changes" if rest > 1 else "1 more change"
+        _line(console, Text(f"\n... {left} in {count(len(groups) - limit, 'group')}; --json has them all", style="dim"))
 
 
 def _line(console: Console, text: Text) -> None:
@@ -59,20 +62,18 @@ def _line(console: Console, text: Text) -> None:
 
 
 def _program(program: Program) -> str:
-    source = program.source
-    name = source.path or program.entry
-    return f"{name} ({source.format}, {program.count():,} nodes in {len(program.graphs):,} graphs)"
+    return f"{program.source.format}, {count(program.count(), 'node')} in {count(len(program.graphs), 'graph')}"
 
 
 def _group(group: Group, indent: str) -> Text:
     change = group.changes[0]
     mark = symbol(change)
     text = Text.assemble(indent, (mark, _STYLES[mark]), " ")
-    count = len(group.changes)
-    if count > 1:
-        text.append(f"{count:,}x ", style="bold")
+    times = len(group.changes)
+    if times > 1:
+        text.append(f"{times:,}x ", style="bold")
     text.append(describe(change))
-    text.append(f"  {subject(change)}" + (f" and {count - 1:,} more" if count > 1 else ""), style="dim")
+    text.append(f"  {subject(change)}" + (f" and {times - 1:,} more" if times > 1 else ""), style="dim")
     at = where(change)
     if at:
         text.append(f"  {at}", style="dim")
@@ -85,5 +86,5 @@ def _stat(groups: tuple[Group, ...], console: Console) -> None:
         counts.setdefault(group.region or "program", Counter()).update(KINDS[type(change)] for change in group.changes)
     width = max(map(len, counts))
     for region, kinds in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0])):
-        said = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda k: (-k[1], k[0])))
+        said = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items(), key=lambda k: (-k[1], k[0])))
         _line(console, Text(f"{region:<{width}}  {kinds.total():>6,}  {said}"))

@@ -30,6 +30,7 @@ from graphlab.ir.frames import Frame
 from graphlab.ir.graph import Call
 from graphlab.ir.program import DimRange, Signature
 from graphlab.ir.values import TensorType, TupleType, ValueType
+from graphlab.render import units
 
 WIDTH = 80
 """Characters of one value shown; the rest is cut."""
@@ -91,9 +92,9 @@ def describe(change: Change) -> str:
             assert at.a is not None
             return f"{at.op} moved from {at.a.graph} to {at.to.graph}"
         case GraphAdded(nodes=nodes):
-            return f"region of {len(nodes):,} nodes added"
-        case GraphRemoved(nodes=count):
-            return f"region of {count:,} nodes removed"
+            return f"region of {units.count(len(nodes), 'node')} added"
+        case GraphRemoved(nodes=number):
+            return f"region of {units.count(number, 'node')} removed"
         case SignatureChanged(old=old, new=new):
             return f"signature: {_signature(old, new)}"
         case DimChanged(old=old, new=new):

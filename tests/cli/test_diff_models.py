@@ -50,6 +50,15 @@ def test_a_model_of_unseeded_weights_is_the_same_as_itself(before: Path) -> None
     assert main(["diff", str(before), str(before)]) == 0
 
 
+def test_both_sides_are_named_as_file_and_model(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    after = edited(before, "torch.relu", "torch.tanh")
+    main(["diff", str(before), f"{after}:model"])
+    assert capsys.readouterr().out.startswith(f"A {before}:model  torch.export, 10 nodes in 1 graph\nB {after}:model  ")
+    main(["diff", str(before), after, "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["a"]["name"], answer["b"]["name"]) == (f"{before}:model", f"{after}:model")
+
+
 def test_other_weights_are_a_difference_and_the_only_one(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
     after = edited(before, "model = Net()", "torch.manual_seed(7)\nmodel = Net()")
     assert main(["diff", str(before), after, "--json"]) == 1
