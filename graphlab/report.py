@@ -68,12 +68,24 @@ class Report:
         return tuple(sorted(dict.fromkeys(found), key=lambda finding: -finding.severity))
 
 
-def inspect_model(model: Any, inputs: Any = None, *, name: str = "model", method: str | None = None, every_method: bool = False) -> Report:
+def _silent(what: str) -> None:
+    """Announces nothing."""
+
+
+def inspect_model(
+    model: Any,
+    inputs: Any = None,
+    *,
+    name: str = "model",
+    method: str | None = None,
+    every_method: bool = False,
+    announce: Callable[[str], None] = _silent,
+) -> Report:
     """Capture a live model and analyze it. Compiles nothing: see :func:`compile_report`.
 
     The framework's methods of capture are tried best first. Where the best one works, that is all;
     where it fails, or with ``every_method``, all are, so that the report can say which of them work,
-    which fail on which line, and which lie.
+    which fail on which line, and which lie. ``announce`` is told each method before it is tried.
 
     Raises:
         InputsNeeded: the inputs are not given and cannot be known.
@@ -81,7 +93,7 @@ def inspect_model(model: Any, inputs: Any = None, *, name: str = "model", method
         MissingExtra: its framework cannot be imported.
     """
     tries: list[Tried] = []
-    for tried in attempts(model, as_inputs(inputs), methods=None if method is None else (method,)):
+    for tried in attempts(model, as_inputs(inputs), methods=None if method is None else (method,), announce=announce):
         tries.append(tried)
         if tried.program is not None and len(tries) == 1 and not every_method:
             break
@@ -98,7 +110,7 @@ def inspect_program(program: Program, *, name: str) -> Report:
     return Report(name, program, (), _analyses(program), {program.source.method: fidelity.analyze(program).findings})
 
 
-def compile_report(report: Report, *, announce: Callable[[str], None] = lambda compiler: None, **options: Any) -> Report:
+def compile_report(report: Report, *, announce: Callable[[str], None] = _silent, **options: Any) -> Report:
     """The report with an outcome for every compiler that takes its program. A refusal or a crash is an outcome too.
 
     A compiler that can keep the program around its folding passes does, so that the report can say what folding did.

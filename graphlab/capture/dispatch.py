@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -51,8 +51,16 @@ def capture_live(model: Any, inputs: Any = None, *, method: str | None = None) -
     )
 
 
-def attempts(model: Any, inputs: Inputs | None, *, methods: tuple[str, ...] | None = None) -> Iterator[Tried]:
+def attempts(
+    model: Any,
+    inputs: Inputs | None,
+    *,
+    methods: tuple[str, ...] | None = None,
+    announce: Callable[[str], None] = lambda method: None,
+) -> Iterator[Tried]:
     """Try a framework's methods of capture one by one, best first; the caller stops when content.
+
+    ``announce`` is told each method before it is tried.
 
     Raises:
         CaptureError: no adapter takes the model, or it has no such method.
@@ -71,6 +79,7 @@ def attempts(model: Any, inputs: Inputs | None, *, methods: tuple[str, ...] | No
             raise CaptureError(
                 f"capture by '{method}'", found=f"{module.__name__} has no such method", do=f"choose from {', '.join(known)}"
             )
+        announce(method)
         start = time.perf_counter()
         try:
             program = ensure_verified(module.capture(model, inputs, method=method))

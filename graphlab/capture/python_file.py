@@ -6,6 +6,7 @@ The file is run, as ``import`` would run it, with fixed seeds: it is the user's 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib.util
 import inspect
 import os
@@ -96,7 +97,7 @@ def _run(path: Path) -> ModuleType:
     sys.path.insert(0, folder)  # as `python model.py` has it
     sys.modules[name] = module  # dataclasses, TorchScript and type hints look a class's module up there
     try:
-        with _user_code(path, f"run {path}"), fixed_seeds():
+        with fixed_seeds(), _user_code(path, f"run {path}"):
             spec.loader.exec_module(module)
     finally:
         sys.path.remove(folder)
@@ -167,12 +168,7 @@ def _named(module: ModuleType, path: Path, name: str) -> Found:
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
-            offered = [key for key, other in vars(module).items() if not key.startswith("_") and _made_here(other, module)]
-            raise GraphlabError(
-                f"find '{name}' in {path}",
-                found=f"there is no '{part}'",
-                do=f"choose from what it defines: {', '.join(offered) or 'nothing'}",
-            )
+            raise _no_such_name(module, path, name, part)
         value = getattr(value, part)
     if isinstance(value, type):
         if not _needs_no_arguments(value):
@@ -183,6 +179,22 @@ def _named(module: ModuleType, path: Path, name: str) -> Found:
             )
         value = _call(value, path, f"make an instance of {name}")
     return Found(name, value, _inputs(module, path, name.rsplit(".", maxsplit=1)[-1]))
+
+
+def _no_such_name(module: ModuleType, path: Path, name: str, part: str) -> GraphlabError:
+    offered = [
+        key
+        for key, value in vars(module).items()
+        if not key.startswith("_")
+        and _made_here(value, module)
+        and (_is_model_class(value) if isinstance(value, type) else adapter_for(value) is not None)
+    ]
+    close = difflib.get_close_matches(part, offered, n=1) or [key for key in offered if key.lower() == part.lower()]
+    return GraphlabError(
+        f"find '{name}' in {path}",
+        found=f"there is no '{part}'" + (f"; did you mean '{close[0]}'?" if close else ""),
+        do=f"choose from what can be captured there: {', '.join(offered)}" if offered else "it defines nothing that can be captured",
+    )
 
 
 def _inputs(module: ModuleType, path: Path, name: str) -> Inputs | None:

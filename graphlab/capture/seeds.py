@@ -28,8 +28,9 @@ def fixed_seeds() -> Iterator[None]:
     import numpy as np
 
     for name, seed in _FRAMEWORKS.items():
-        if name in sys.modules:
-            seed(sys.modules[name])
+        module = sys.modules.get(name)
+        if module is not None:
+            seed(module)
     random.seed(SEED)
     np.random.seed(SEED)
     finder = _SeedingFinder()

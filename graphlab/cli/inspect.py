@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graphlab.capture.dispatch import load
-from graphlab.cli.output import busy, write
-from graphlab.cli.targets import find_models, python_file
+from graphlab.cli.output import busy, check_svg, write
+from graphlab.cli.targets import find_models, model_name, python_file
 from graphlab.errors import GraphlabError, InputsNeeded
 from graphlab.findings import Severity
 from graphlab.report import Report, compile_report, inspect_model, inspect_program
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    check_svg(args.svg)
     reports: list[Report] = []
     for report in _reports(args):
         if not args.json:
@@ -84,11 +85,13 @@ def _reports(args: argparse.Namespace) -> Iterator[Report]:
     _one_drawing(args, [model.name for model in models])
     needing: list[InputsNeeded] = []
     for model in models:
-        name = f"{args.target.rpartition(':')[0] or args.target}:{model.name}"
-        with busy(f"capturing {model.name}"), warnings.catch_warnings():
+        name = model_name(args.target, model)
+        with busy(f"capturing {model.name} by") as announce, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what bears on the capture's truth is in the findings
             try:
-                report = inspect_model(model.model, model.inputs, name=name, method=args.method, every_method=args.every_method)
+                report = inspect_model(
+                    model.model, model.inputs, name=name, method=args.method, every_method=args.every_method, announce=announce
+                )
             except InputsNeeded as error:  # of several models some may be parts of others, never called on their own
                 needing.append(error)
                 continue
@@ -106,7 +109,8 @@ def _one_drawing(args: argparse.Namespace, names: list[str]) -> None:
 
 
 def _print_first(report: Report, *, more: bool) -> None:
-    from graphlab.render.report_text import console, print_capture
+    from graphlab.render.report_text import print_capture
+    from graphlab.render.terminal import console
 
     out = console()
     if more:
@@ -116,7 +120,8 @@ def _print_first(report: Report, *, more: bool) -> None:
 
 
 def _print_rest(report: Report, *, compiled: bool) -> None:
-    from graphlab.render.report_text import console, print_compiles, print_findings
+    from graphlab.render.report_text import print_compiles, print_findings
+    from graphlab.render.terminal import console
 
     out = console()
     if compiled and report.program is not None:

@@ -26,6 +26,17 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; errors of graphlab's own become one message on stderr."""
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here, not when the interpreter exits: there it would end in a complaint and another code
+    except BrokenPipeError:  # the reader of our output has gone (`graphlab ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or bool(os.environ.get("GRAPHLAB_DEBUG"))
     args = _parse([word for word in words if word != "--debug"])
@@ -39,9 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output has gone (`graphlab ... | head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except Exception as error:  # the last line of defence: a defect of graphlab's own, said as such
         if debug:
             raise

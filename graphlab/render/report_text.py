@@ -28,11 +28,6 @@ FINDINGS_SHOWN = 30
 TYPE_WIDTH = 100
 
 
-def console() -> Console:
-    """Standard output: no wrapping (lines are whole facts), no guessing of highlights."""
-    return Console(soft_wrap=True, highlight=False)
-
-
 def print_capture(out: Console, report: Report) -> None:
     """What was captured and how, size, control flow, constant folding."""
     out.print(Text(report.name, "bold"))

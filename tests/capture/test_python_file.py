@@ -54,6 +54,15 @@ def test_a_class_that_needs_arguments_says_what_to_add(tmp_path: Path) -> None:
         find(path)
 
 
+@pytest.mark.parametrize(("asked", "meant"), [("secnod", "second"), ("SECOND", "second"), ("Nte", "Net")])
+def test_a_misspelt_name_says_what_may_be_meant_and_offers_what_can_be_captured(tmp_path: Path, asked: str, meant: str) -> None:
+    path = write(tmp_path, NET + "second = Net()\nSIZE = 3\ndef helper():\n    pass\n")
+    with pytest.raises(GraphlabError) as info:
+        find(path, asked)
+    assert f"did you mean '{meant}'?" in info.value.found
+    assert info.value.do.endswith(": Cell, Net, second")
+
+
 def test_inputs_named_after_the_model_win_over_the_general_ones(tmp_path: Path) -> None:
     path = write(tmp_path, NET + "a = Net()\nb = Net()\na_inputs = (1, 2)\ndef example_inputs():\n    return {'x': 3}\n")
     a, b = find(path)
@@ -75,7 +84,7 @@ def test_a_dotted_name_reaches_a_submodule(tmp_path: Path) -> None:
 
 
 def test_a_missing_name_lists_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(GraphlabError, match=r"choose from what it defines: Cell, Net"):
+    with pytest.raises(GraphlabError, match=r"choose from what can be captured there: Cell, Net"):
         find(write(tmp_path, NET), "nett")
 
 

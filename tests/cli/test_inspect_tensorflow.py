@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,3 +67,19 @@ def test_an_autograph_error_names_the_users_line(tmp_path: Path, capsys: pytest.
     captured = capsys.readouterr()
     assert "bad.py:4" in captured.out + captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("command", ["inspect", "diff"])
+def test_what_a_function_prints_while_it_is_traced_stays_out_of_the_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    path = tmp_path / "chatty.py"
+    path.write_text(
+        "import tensorflow as tf\nprint('running')\n"
+        "@tf.function(input_signature=[tf.TensorSpec((2, 8))])\ndef f(x):\n    print('tracing')\n    return x + 1\n"
+    )
+    assert main([command, str(path), *([str(path)] if command == "diff" else ["--no-compile"]), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)
+    assert "running" in captured.err
+    assert "tracing" in captured.err
