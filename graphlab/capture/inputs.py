@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,7 @@ def parse_inputs(texts: Sequence[str]) -> Inputs | None:
     args: list[TensorType] = []
     kwargs: dict[str, TensorType] = {}
     for text in texts:
+        _check_input(text)
         name, type = parse_type(text)
         if name is None:
             args.append(type)
@@ -66,6 +68,33 @@ def parse_inputs(texts: Sequence[str]) -> Inputs | None:
         else:
             kwargs[name] = type
     return Inputs(tuple(args), kwargs)
+
+
+_NESTED = re.compile(r"\s*(\w+)[.\[][^=]*=.*")
+_DIM = re.compile(r"\s*(\?|[\w(][\w\s+*/()-]*)\s*")
+
+
+def _check_input(text: str) -> None:
+    nested = _NESTED.fullmatch(text)
+    if nested is not None:
+        raise GraphlabError(
+            f"read the input type '{text}'",
+            found="--input gives a whole argument, not a part of one",
+            do=f"define NAME_inputs in the file, NAME being the model's: NAME_inputs = {{'{nested[1]}': {{...}}, ...}}, with arrays within",
+        )
+    dims = text.partition("[")[2].rpartition("]")[0]
+    wrong = [dim for dim in dims.split(",") if dim.strip() and _DIM.fullmatch(dim) is None]
+    if wrong:
+        raise GraphlabError(
+            f"read the input type '{text}'",
+            found=f"the dim '{wrong[0].strip()}' is neither a size nor a name",
+            do="put the true sizes, or names for those that vary: 'x=f32[2,8]', 'x=f32[batch,8]'",
+        )
+
+
+def input_options(names: Sequence[str]) -> str:
+    """The command line's options for inputs of these names, to be copied and given the true types and sizes."""
+    return " ".join(f"--input '{name}=f32[2,8]'" for name in names) or "--input 'f32[2,8]'"
 
 
 def example_shape(type: TensorType) -> tuple[int, ...]:

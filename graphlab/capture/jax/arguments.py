@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.export
 
-from graphlab.capture.inputs import Inputs
+from graphlab.capture.inputs import Inputs, input_options
 from graphlab.errors import CaptureError, InputsNeeded
 from graphlab.ir.program import DimRange
 from graphlab.ir.values import SymDim, TensorType
@@ -86,10 +86,10 @@ def _misfit(asked: str, function: Any, signature: inspect.Signature, inputs: Inp
     names = ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in signature.parameters.values())
     name = getattr(function, "__name__", "f")
     required = list(_required(signature.parameters))
-    example = ", ".join(f"{n!r}: 'f32[2,3]'" for n in required)
+    example = ", ".join(f"{n!r}: 'f32[2,8]'" for n in required)
     do = (
-        f"pass an example or a type for each: graphlab.capture({name}, {{{example}}}); in a file, add {name}_inputs = {{{example}}}; "
-        f"on the command line, {' '.join(f'--input {n}=f32[2,3]' for n in required)}"
+        f"give a type for each, with the true sizes: {input_options(required)}; or define {name}_inputs = {{{example}}} in the file, "
+        f"which is the way for arguments that hold several arrays (dicts, lists); in Python, graphlab.capture({name}, {{{example}}})"
     )
     told = "no inputs are given" if inputs is None else str(error)
     return InputsNeeded(asked, found=f"it takes ({names}): {told}", do=do)

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from graphlab.capture.inputs import Inputs
+from graphlab.capture.inputs import Inputs, input_options
 from graphlab.capture.tensorflow import private
 from graphlab.capture.tensorflow.frames import framework_folders, user_frames
 from graphlab.errors import CaptureError, InputsNeeded
@@ -152,5 +152,4 @@ def _named(value: Any, name: str) -> Any:
 
 
 def _examples(name: str, names: Sequence[str]) -> str:
-    flags = " ".join(f"--input '{n}=f32[batch,8]'" for n in names) or "--input 'f32[batch,8]'"
-    return f"give inputs of the true types and shapes: {flags}; or define {name}_inputs = (...) in the file"
+    return f"give inputs, with the true types and sizes: {input_options(names)}; or define {name}_inputs = (...) in the file"

@@ -90,7 +90,7 @@ def test_types_as_text_allocate_nothing() -> None:
 
 
 def test_missing_inputs_are_named() -> None:
-    with pytest.raises(InputsNeeded, match=r"it takes \(x, scale=2.0\): no inputs are given(.|\n)*--input x=f32\[2,3\]"):
+    with pytest.raises(InputsNeeded, match=r"it takes \(x, scale=2.0\): no inputs are given(.|\n)*--input 'x=f32\[2,8\]'"):
         capture_live(affine)
 
 
