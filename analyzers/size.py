@@ -11,7 +11,7 @@ import networkx as nx
 from graphlab.findings import Finding
 from graphlab.ir.graph import Node
 from graphlab.ir.program import Program
-from graphlab.ir.values import TensorType
+from graphlab.ir.values import TensorType, TupleType
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,9 @@ class Result:
         by_op: operations by name, all graphs together; each graph counted once, however often it is used.
         modules: the tree of module scopes.
         inputs, outputs: the entry's signature, parameters left out.
-        parameters: number of parameters, with their ``parameter_elements`` and ``parameter_bytes``.
-        constants: number of constants, with their ``constant_bytes``, and the largest.
+        parameters: number of parameters, with their ``parameter_elements`` and ``parameter_bytes``; tied ones count once.
+        buffers: number of buffers (running statistics, tables), with their ``buffer_elements`` and ``buffer_bytes``.
+        constants: number of constants, with their ``constant_bytes``, and the largest; only tensors have bytes.
         graphs: operations of each graph.
         depth: graphs on the longest chain of uses; 1 for a flat program.
         longest_path: operations on the entry's longest chain of values; ``None`` where it has a cycle.
@@ -83,6 +84,9 @@ class Result:
     parameters: int
     parameter_elements: int
     parameter_bytes: int
+    buffers: int
+    buffer_elements: int
+    buffer_bytes: int
     constants: int
     constant_bytes: int
     largest_constants: tuple[Value, ...]
@@ -116,6 +120,7 @@ class Result:
             "inputs": [_value_json(v) for v in self.inputs],
             "outputs": [_value_json(v) for v in self.outputs],
             "parameters": {"count": self.parameters, "elements": self.parameter_elements, "bytes": self.parameter_bytes},
+            "buffers": {"count": self.buffers, "elements": self.buffer_elements, "bytes": self.buffer_bytes},
             "constants": {
                 "count": self.constants,
                 "bytes": self.constant_bytes,
@@ -135,17 +140,19 @@ def analyze(program: Program, options: Options = Options()) -> Result:
     constants: list[Value] = []
     tree = _Tree()
     nodes = constant_bytes = unsized = 0
-    parameters = _Parameters()
+    parameters, buffers = _Tensors(), _Tensors()
     for name, graph in program.graphs.items():
         graphs[name] = 0
         for node in graph.each_node():
-            if node.kind == "constant":
+            if _is_constant(node):
                 value = _constant(node)
                 constants.append(value)
                 constant_bytes += value.nbytes or 0
-                unsized += value.nbytes is None
+                unsized += value.nbytes is None and isinstance(_held(node), TensorType)
+            elif node.kind == "parameter" and node.attrs.get("role") == "buffer":
+                buffers.add(_first_name(node), _held(node))
             elif node.kind == "parameter":
-                parameters.add(tree, node.scope or _owner(node.name), node.name, _held(node))
+                _add_parameter(parameters, tree, node.scope or _owner(node.name), _first_name(node), _held(node))
             if node.synthetic:
                 continue
             nodes += 1
@@ -153,7 +160,7 @@ def analyze(program: Program, options: Options = Options()) -> Result:
                 by_op[node.op] += 1
                 graphs[name] += 1
                 tree.at(node.scope).ops += 1
-    inputs, outputs = _signature(program, parameters, tree)
+    inputs, outputs = _signature(program, parameters, buffers, tree)
     constants.sort(key=lambda v: -(v.nbytes or 0))
     return Result(
         nodes=nodes,
@@ -165,13 +172,16 @@ def analyze(program: Program, options: Options = Options()) -> Result:
         parameters=len(parameters.seen),
         parameter_elements=parameters.elements,
         parameter_bytes=parameters.nbytes,
+        buffers=len(buffers.seen),
+        buffer_elements=buffers.elements,
+        buffer_bytes=buffers.nbytes,
         constants=len(constants),
         constant_bytes=constant_bytes,
         largest_constants=tuple(constants[: options.constants]),
         graphs=graphs,
         depth=_depth(program),
         longest_path=_longest_path(program),
-        unsized=unsized + parameters.unsized,
+        unsized=unsized + parameters.unsized + buffers.unsized,
     )
 
 
@@ -220,26 +230,48 @@ class _Tree:
         return made[id(self._root)]
 
 
-class _Parameters:
-    """Parameters counted once each, however many graphs name them."""
+class _Tensors:
+    """Parameters, or buffers, counted once each, however many graphs name them."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
         self.elements = self.nbytes = self.unsized = 0
 
-    def add(self, tree: _Tree, scope: str, name: str, type: object) -> None:
+    def add(self, name: str, type: object) -> tuple[int, int] | None:
+        """Count one; returns its elements and bytes, 0 where they are not known, or ``None`` for one that is counted already."""
         if name in self.seen:
-            return
+            return None
         self.seen.add(name)
-        at = tree.at(scope)
-        at.parameters += 1
         if not isinstance(type, TensorType) or type.elements is None or type.nbytes is None:
             self.unsized += 1
-            return
+            return 0, 0
         self.elements += type.elements
         self.nbytes += type.nbytes
-        at.elements += type.elements
-        at.nbytes += type.nbytes
+        return type.elements, type.nbytes
+
+
+def _add_parameter(parameters: _Tensors, tree: _Tree, scope: str, name: str, type: object) -> None:
+    added = parameters.add(name, type)
+    if added is None:
+        return
+    at = tree.at(scope)
+    at.parameters += 1
+    at.elements += added[0]
+    at.nbytes += added[1]
+
+
+def _first_name(node: Node) -> str:
+    """A parameter's name, or that of the one it is tied to: they are one tensor."""
+    name: str = node.meta.get("tied_to", node.name)
+    return name
+
+
+def _is_constant(node: Node) -> bool:
+    """Constants, and attributes of modules that are neither parameters nor buffers; a handle to a module or a graph is no value."""
+    if node.kind == "constant":
+        return node.value is not None or isinstance(_held(node), (TensorType, TupleType))
+    plain = node.value is not None and not isinstance(node.value.type, TensorType)
+    return node.kind == "parameter" and (plain or node.attrs.get("role") == "attribute")
 
 
 def _owner(name: str) -> str:
@@ -253,14 +285,14 @@ def _held(node: Node) -> object:
 
 
 def _constant(node: Node) -> Value:
-    if node.value is None:
-        type = node.outputs[0] if node.outputs else None
-        return Value(node.name, str(type), type.nbytes if isinstance(type, TensorType) else None, "constant")
-    return Value(node.name, str(node.value.type), node.value.nbytes, "constant")
+    type = _held(node)
+    if not isinstance(type, TensorType):
+        return Value(node.name, str(type), None, "constant")  # None, a number, a text: no tensor, so no bytes
+    return Value(node.name, str(type), type.nbytes if node.value is None else node.value.nbytes, "constant")
 
 
-def _signature(program: Program, parameters: _Parameters, tree: _Tree) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """The entry's inputs and outputs; inputs that are parameters are added to those instead."""
+def _signature(program: Program, parameters: _Tensors, buffers: _Tensors, tree: _Tree) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """The entry's inputs and outputs; inputs that are parameters or buffers are added to those instead."""
     signature = next((s for s in program.signatures.values() if s.graph == program.entry), None)
     if signature is None:
         graph = program.main
@@ -269,9 +301,11 @@ def _signature(program: Program, parameters: _Parameters, tree: _Tree) -> tuple[
         return tuple(_value(n.name, n.outputs[0]) for n in nodes), tuple(_value(name, type) for name, type in results)
     inputs: list[Value] = []
     for slot in signature.inputs:
-        if slot.role in ("parameter", "buffer"):
-            name = slot.target or slot.name
-            parameters.add(tree, _owner(name), name, slot.type)
+        name = slot.target or slot.name
+        if slot.role == "buffer":
+            buffers.add(name, slot.type)
+        elif slot.role == "parameter":
+            _add_parameter(parameters, tree, _owner(name), name, slot.type)
         else:
             inputs.append(_value(slot.name, slot.type, slot.role))
     return tuple(inputs), tuple(_value(slot.name, slot.type, slot.role) for slot in signature.outputs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytestmark = pytest.mark.torch
@@ -178,3 +180,38 @@ def test_an_argument_that_is_no_tensor_is_told_to_be_fixed() -> None:
     (finding,) = fidelity.analyze(graphlab.capture(Flag(), (torch.ones(2), True), method="export")).findings
     assert (finding.code, finding.message) == ("GL107", "argument 'double' is True at every run of this graph")
     assert fidelity.analyze(graphlab.capture(torch.nn.ReLU(), (torch.ones(2),), method="export")).findings == ()
+
+
+class Tied(torch.nn.Module):  # type: ignore[name-defined]
+    """An embedding that is the head as well, and batch norm with its buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(5, 3)
+        self.norm = torch.nn.BatchNorm1d(3)
+        self.head = torch.nn.Linear(3, 5, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return self.head(self.norm(self.embed(x)))
+
+
+@pytest.mark.parametrize("method", ["export", "jit.script", "jit.trace"])
+def test_tied_weights_count_once_and_buffers_apart(method: str, tmp_path: Path) -> None:
+    model = Tied().eval()
+    program = graphlab.capture(model, (torch.tensor([1, 2]),), method=method)
+    graphlab.save(program, tmp_path / "m.graphlab")
+    parameters = list(model.parameters())  # torch names a tied one once
+    for one in (program, graphlab.load(tmp_path / "m.graphlab")):
+        result = size.analyze(one)
+        assert (result.parameters, result.parameter_elements) == (len(parameters), sum(p.numel() for p in parameters))
+        # the trace holds no counter of batches, which eval mode does not use
+        used = [b for name, b in model.named_buffers() if method != "jit.trace" or not name.endswith("num_batches_tracked")]
+        assert (result.buffers, result.buffer_elements) == (len(used), sum(b.numel() for b in used))
+
+
+def test_constants_that_are_no_tensors_have_no_bytes(scripted: Program) -> None:
+    result = size.analyze(scripted)
+    assert result.constants > 0
+    assert result.constant_bytes == 0
+    assert result.unsized == 0

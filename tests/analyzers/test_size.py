@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from graphlab.analyzers import size
+from graphlab.ir.constants import Constant
+from graphlab.ir.frozen import frozen
 from graphlab.ir.graph import Call
 from graphlab.ir.program import Program
-from graphlab.ir.values import TensorType
+from graphlab.ir.values import OpaqueType, TensorType
 
 
 @pytest.fixture
@@ -104,3 +106,39 @@ def test_a_cycle_has_no_longest_path(build: Any) -> None:
 def test_the_result_is_plain_data(program: Program) -> None:
     data = size.analyze(program).to_json()
     assert json.loads(json.dumps(data)) == data
+
+
+def test_buffers_are_counted_apart_from_parameters(build: Any) -> None:
+    build.parameter("main", "w")
+    build.parameter("main", "mean")
+    build.graphs["main"].nodes["mean"]["attrs"] = frozen(role="buffer")
+    build.op("main", "sub", "t.sub", "w", "mean")
+    build.output("main", "sub")
+    result = size.analyze(build.done())
+    assert (result.parameters, result.parameter_bytes) == (1, 16)
+    assert (result.buffers, result.buffer_elements, result.buffer_bytes) == (1, 4, 16)
+    assert result.to_json()["buffers"] == {"count": 1, "elements": 4, "bytes": 16}
+    assert result.modules.parameters == 1
+
+
+def test_a_parameter_tied_to_another_is_the_same_one(build: Any) -> None:
+    build.parameter("main", "embed.weight")
+    build.parameter("main", "head.weight")
+    build.graphs["main"].nodes["head.weight"]["meta"] = frozen(tied_to="embed.weight")
+    build.op("main", "mul", "t.mul", "embed.weight", "head.weight")
+    build.output("main", "mul")
+    result = size.analyze(build.done())
+    assert (result.parameters, result.parameter_elements) == (1, 4)
+    assert [m.path for m in result.by_module() if m.parameters] == ["", "embed"]
+
+
+def test_a_constant_that_is_no_tensor_has_no_bytes_and_a_handle_is_none(build: Any) -> None:
+    none = OpaqueType("NoneType")
+    build.input("main", "x")
+    build.graph("main").add("none", kind="constant", outputs=(none,), value=Constant(none, b"None"))
+    build.graph("main").add("module", kind="constant", outputs=(OpaqueType("torch.nn.Linear"),))
+    build.op("main", "mul", "t.mul", "x", "none", "module")
+    build.output("main", "mul")
+    result = size.analyze(build.done())
+    assert (result.constants, result.constant_bytes, result.unsized) == (1, 0, 0)
+    assert result.largest_constants[0].nbytes is None

@@ -18,7 +18,7 @@ from graphlab.capture.torch.failures import failed
 from graphlab.capture.torch.fx_graph import Walk
 from graphlab.capture.torch.private import tree_leaves
 from graphlab.capture.torch.state import quiet, unchanged
-from graphlab.capture.torch.values import as_is, constant, literal, text_constant
+from graphlab.capture.torch.values import Ties, as_is, constant, literal, text_constant
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.program import DimRange, Program, Role, Signature, Slot, Source
 from graphlab.ir.values import OpaqueType, SymDim, TensorType, TokenType, ValueType
@@ -88,7 +88,7 @@ def read(program: ExportedProgram, *, names: dict[str, str] | None = None) -> Pr
     by_name = {_argument_name(spec.arg): spec for spec in program.graph_signature.input_specs}
 
     def placeholder(node: torch.fx.Node, index: int) -> dict[str, Any]:
-        return _placeholder(node, index, by_name[node.name], program, walk.types(node.meta.get("val")))
+        return _placeholder(node, index, by_name[node.name], program, walk.types(node.meta.get("val")), walk.ties)
 
     graph = walk.entry(ENTRY, program.graph_module, program.graph, placeholder)
     inputs = tuple(_input_slot(by_name[name], graph.node(name).outputs[0]) for name in graph.inputs)
@@ -148,7 +148,7 @@ _OUTPUT_ROLES: dict[OutputKind, Role] = {
 }
 
 
-def _placeholder(node: torch.fx.Node, index: int, spec: InputSpec, program: ExportedProgram, type: ValueType) -> dict[str, Any]:
+def _placeholder(node: torch.fx.Node, index: int, spec: InputSpec, program: ExportedProgram, type: ValueType, ties: Ties) -> dict[str, Any]:
     kind, target = spec.kind, spec.target
     if kind is InputKind.TOKEN:
         return {"kind": "input", "index": index, "outputs": (TokenType(),)}
@@ -166,6 +166,8 @@ def _placeholder(node: torch.fx.Node, index: int, spec: InputSpec, program: Expo
     data = {"kind": "constant" if kind is InputKind.CONSTANT_TENSOR else "parameter", "outputs": (type,), "name": target, "attrs": attrs}
     if isinstance(held, torch.Tensor) and isinstance(type, TensorType):
         data["value"] = constant(held, type)
+        if kind is not InputKind.CONSTANT_TENSOR and (tied := ties.meta(target, held)) is not None:
+            data["meta"] = tied
     return data
 
 

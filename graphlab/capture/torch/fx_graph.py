@@ -15,7 +15,7 @@ from graphlab.capture.torch.frames import Stacks
 from graphlab.capture.torch.modules import describe
 from graphlab.capture.torch.private import HigherOrderOperator
 from graphlab.capture.torch.regions import Bound, Callee, region
-from graphlab.capture.torch.values import Rename, Types, as_is, class_name, constant, literal, text_constant
+from graphlab.capture.torch.values import Rename, Ties, Types, as_is, class_name, constant, literal, text_constant
 from graphlab.errors import GraphlabError
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
@@ -59,6 +59,7 @@ class Walk:
         self._buffers = buffers
         self._scopes: dict[str, str] = {}
         self._callees: dict[int, Callee] = {}
+        self.ties = Ties()
 
     def entry(self, name: str, module: torch.nn.Module, graph: torch.fx.Graph, placeholder: Placeholder | None = None) -> Graph:
         """Walk the graph that runs first. ``module`` is where its ``get_attr`` and ``call_module`` targets are found."""
@@ -190,6 +191,7 @@ class Walk:
             if isinstance(held, torch.nn.Parameter):
                 role = "parameter"
             held_tensor = self._types.tensor(held)
+            tied = None if prefix or role == "constant" else self.ties.meta(target, held)
             return {
                 "kind": "constant" if role == "constant" else "parameter",
                 "op": "get_attr",
@@ -197,6 +199,7 @@ class Walk:
                 "name": target,
                 "attrs": FrozenDict(role=role),
                 "value": constant(held, held_tensor),
+                **({} if tied is None else {"meta": tied}),
             }
         held_type = OpaqueType(class_name(type(held)))
         text = repr(held) if isinstance(held, (bool, int, float, str)) else held_type.name

@@ -11,7 +11,8 @@ import torch
 
 from graphlab.capture.torch import jit_nodes
 from graphlab.capture.torch.jit_values import Locations, attribute, literal_constant, value_type
-from graphlab.capture.torch.private import script_function
+from graphlab.capture.torch.private import script_function, slot_role
+from graphlab.capture.torch.values import Ties
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Control, Graph
@@ -111,6 +112,7 @@ class Reader:
         self.graphs: dict[str, Graph] = {}
         self._locations = Locations(self.frames)
         self._callees: dict[tuple[str, str], Callee] = {}
+        self._ties = Ties()
 
     def module(self, module: Any) -> str:
         """Read a module's ``forward``; returns its graph's name."""
@@ -180,7 +182,7 @@ class Reader:
         if kind == "prim::Constant":
             data |= literal_constant(node)
         elif kind == "prim::GetAttr" and operands[0].unique() in modules:
-            data |= _get_attribute(modules[operands[0].unique()], node, modules)
+            data |= _get_attribute(modules[operands[0].unique()], node, modules, self._ties)
             operands = []
         elif kind == "prim::SetAttr" and operands[0].unique() in modules:
             data |= {"name": modules[operands[0].unique()].member(node.s("name")), "effects": ("writes_state",)}
@@ -321,10 +323,16 @@ def _module_node(instance: Instance, value: Any) -> dict[str, Any]:
     return {"kind": "constant", "outputs": (OpaqueType(jit_nodes.unmangled(value.type().annotation_str)),), "name": instance.path or "self"}
 
 
-def _get_attribute(owner: Instance, node: Any, modules: dict[int, Instance]) -> dict[str, Any]:
+def _get_attribute(owner: Instance, node: Any, modules: dict[int, Instance], ties: Ties) -> dict[str, Any]:
     result = node.output()
     module = modules.get(result.unique())
     if module is not None:
         return _module_node(module, result)
-    name = node.s("name")
-    return {"name": owner.member(name), **attribute(owner.object.getattr(name), value_type(result.type()))}
+    own = node.s("name")
+    held, name = owner.object.getattr(own), owner.member(own)
+    data = {"name": name, **attribute(held, value_type(result.type()))}
+    if isinstance(held, torch.Tensor):
+        data["attrs"] = FrozenDict(role=slot_role(owner.object, own))
+        if (tied := ties.meta(name, held)) is not None:
+            data["meta"] = tied
+    return data

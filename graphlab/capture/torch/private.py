@@ -15,6 +15,7 @@ try:
     from torch.utils._pytree import tree_leaves
 
     _parse_schema = torch._C.parse_schema
+    _parameters, _buffers = torch._C.ParameterDict, torch._C.BufferDict
 except (ImportError, AttributeError) as error:
     raise GraphlabError(
         "work with this torch",
@@ -57,6 +58,13 @@ class Schema:
         self.mutable: bool = schema.is_mutable
 
 
+def slot_role(module: Any, name: str) -> str:
+    """What a scripted module's tensor attribute is: ``parameter``, ``buffer`` or plain ``attribute``. ``module`` is torch's own object."""
+    if name in dict(_parameters(module).items()):
+        return "parameter"
+    return "buffer" if name in dict(_buffers(module).items()) else "attribute"
+
+
 def script_function(qualified_name: str) -> Any | None:
     """The compiled function or method of that name (``__torch__.my.module.fn``) in this process; ``None`` for none."""
     return _python_cu.find_function(qualified_name)
@@ -72,5 +80,6 @@ __all__ = [
     "defaults",
     "is_mutable",
     "script_function",
+    "slot_role",
     "tree_leaves",
 ]

@@ -101,6 +101,26 @@ def _no_bytes(tensor: torch.Tensor) -> str:
     return ""
 
 
+class Ties:
+    """Tells which names of one model are one tensor: those of the same memory, shape and element type."""
+
+    def __init__(self) -> None:
+        self._first: dict[Any, tuple[str, torch.Tensor]] = {}
+
+    def of(self, name: str, tensor: torch.Tensor) -> str | None:
+        """The name that this tensor was first met by, if that is another one."""
+        address = 0 if _no_bytes(tensor) else tensor.data_ptr()
+        # Without memory of its own a tensor is only itself; it is kept, so that its id stays its own.
+        key = (address, tuple(tensor.shape), tensor.stride(), tensor.dtype) if address else id(tensor)
+        first = self._first.setdefault(key, (name, tensor))[0]
+        return None if first == name else first
+
+    def meta(self, name: str, tensor: torch.Tensor) -> FrozenDict[str, Any] | None:
+        """``tied_to``, for a node's ``meta``."""
+        first = self.of(name, tensor)
+        return None if first is None else FrozenDict(tied_to=first)
+
+
 def builtin_class_name(value: object) -> str:
     return type(value).__name__
 
