@@ -134,8 +134,10 @@ def _print_size(out: Console, report: Report) -> None:
     if size.parameters:
         text += f"; {count(size.parameters, 'parameter tensor')}"
         text += f", {size.parameter_elements:,} elements, {size_of(size.parameter_bytes)}" if size.parameter_elements else ""
+    if size.buffers:
+        text += f"; {count(size.buffers, 'buffer')}, {size.buffer_elements:,} elements, {size_of(size.buffer_bytes)}"
     if size.constants:
-        text += f"; {count(size.constants, 'constant')}, {size_of(size.constant_bytes)}"
+        text += f"; {count(size.constants, 'constant')}" + (f", {size_of(size.constant_bytes)}" if size.constant_bytes else "")
     _row(out, "size", text)
     common = size.by_op.most_common(OPS_SHOWN)
     rest = len(size.by_op) - len(common)
