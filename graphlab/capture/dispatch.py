@@ -109,7 +109,7 @@ def load(path: str | Path, *, select: str | None = None) -> Program:
         raise UnknownFormat(
             f"read {path}",
             found=f"its content is of no format graphlab reads ({file.describe()})",
-            do="see docs/formats for what can be read",
+            do="graphlab reads HLO text and .graphlab files so far (docs/formats.md); capture other models live, from a Python file",
         )
     program: Program = module.read(file, select=select)
     return ensure_verified(program)
