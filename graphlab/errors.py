@@ -59,7 +59,7 @@ class CaptureError(GraphlabError):
 
 
 class InputsNeeded(CaptureError):
-    """The model's inputs are not known and have to be given."""
+    """The model's inputs are not known and have to be given, or those given do not fit it."""
 
 
 class MissingExtra(GraphlabError):

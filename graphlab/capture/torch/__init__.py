@@ -55,7 +55,8 @@ def capture(model: Any, inputs: Inputs | None, *, method: str) -> Program:
         method: one of ``methods_for(model)``.
 
     Raises:
-        InputsNeeded: the method needs inputs; the message says which to add.
+        InputsNeeded: the method needs inputs, or ``forward`` does not take those given, or the model
+            itself fails on them; the message says which it takes.
         CaptureError: torch could not capture it; ``frame`` is the user's line, ``__cause__`` torch's error.
         MissingExtra: torch is not installed.
     """
@@ -66,9 +67,13 @@ def capture(model: Any, inputs: Inputs | None, *, method: str) -> Program:
             do=f"choose from {', '.join(methods_for(model))}",
         )
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError as error:
         raise missing_extra(f"capture a {type(model).__qualname__}", "torch", "torch") from error
+    if inputs is not None and isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule):
+        from graphlab.capture.torch import examples
+
+        examples.ensure_fit(model, inputs)
     if method == "export":
         from graphlab.capture.torch import export
 

@@ -9,11 +9,16 @@ from typing import Any
 import torch
 
 from graphlab.capture.inputs import Inputs, example_shape
+from graphlab.capture.torch.failures import reason
+from graphlab.capture.torch.frames import error_frame
+from graphlab.capture.torch.private import tree_map
 from graphlab.capture.torch.values import DTYPES
 from graphlab.errors import GraphlabError, InputsNeeded
 from graphlab.ir.values import SymDim, TensorType
 
 SEED = 0
+TRIES = 3
+"""Seeds that a model is run with before its failure is laid to its inputs."""
 
 _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
 
@@ -75,22 +80,81 @@ def _dim(dim: SymDim, dims: dict[str, Any]) -> Any:
 
 def needed(model: Any, method: str) -> InputsNeeded:
     """The error for a method that runs the model and was given nothing to run it on."""
-    call = model.forward if isinstance(model, torch.nn.Module) else model
-    parameters = [
-        p
-        for p in inspect.signature(call).parameters.values()
-        if p.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    ]
+    parameters = _parameters(model)
     required = [p.name for p in parameters if p.default is inspect.Parameter.empty] or [p.name for p in parameters][:1]
     name = type(model).__qualname__
     if not parameters:
         found, do = f"{method} runs the model, and its inputs are not known", "pass inputs=(); its forward takes none by name"
     else:
-        takes = ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in parameters)
         options = " ".join(f"--input '{p}=f32[…]'" for p in required)
-        found = f"{method} runs {name}.forward({takes}), and its inputs are not known"
+        found = f"{method} runs {_signature(model)}, and its inputs are not known"
         do = f"say their types: {options}, with the true types and sizes, or set example_inputs in the file (in Python: inputs=)"
     return InputsNeeded(f"capture {name} by {method}", found=found, do=do)
+
+
+def ensure_fit(model: Any, inputs: Inputs) -> None:
+    """Check that a module's ``forward`` takes as many inputs, of these names. Runs nothing.
+
+    Raises:
+        InputsNeeded: it does not.
+    """
+    try:
+        inspect.signature(model.forward).bind(*inputs.args, **inputs.kwargs)
+    except TypeError as error:
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(model.forward).parameters.values())
+        unknown = [] if open_ended else [repr(n) for n in inputs.kwargs if n not in {p.name for p in _parameters(model)}]
+        why = f"it has no {', '.join(unknown)}" if unknown else str(error)
+        raise InputsNeeded(
+            f"capture {type(model).__qualname__}",
+            found=f"the inputs do not fit {_signature(model)}: {why}",
+            do="give every parameter without a default one input, by position or by its name",
+        ) from error
+
+
+def ensure_runs(model: Any, inputs: Inputs) -> None:
+    """Run the model as it is on the inputs, to know whether they are at fault that a method failed.
+
+    A model that draws random numbers may fail by its draw, so it has to fail for each of several seeds.
+
+    Raises:
+        InputsNeeded: the model itself fails on them; ``frame`` is the line.
+    """
+    failure: Exception | None = None
+    for seed in range(TRIES):
+        torch.manual_seed(seed)
+        made = make(inputs)
+        args, kwargs = tree_map(_copied, (made.args, dict(made.kwargs)))
+        try:
+            model(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything
+            failure = error
+        else:
+            return
+    if failure is not None:
+        raise InputsNeeded(
+            f"capture {type(model).__qualname__}",
+            found=f"the model itself fails on these inputs: {reason(failure)}",
+            do=f"give inputs that {_signature(model)} can run on",
+            frame=error_frame(failure),
+        ) from failure
+
+
+def _copied(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+
+def _parameters(model: Any) -> list[inspect.Parameter]:
+    call = model.forward if isinstance(model, torch.nn.Module) else model
+    return [
+        p
+        for p in inspect.signature(call).parameters.values()
+        if p.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    ]
+
+
+def _signature(model: Any) -> str:
+    takes = ", ".join(str(p.replace(annotation=inspect.Parameter.empty)) for p in _parameters(model))
+    return f"{type(model).__qualname__}.forward({takes})"
 
 
 def suits(model: Any) -> bool:
@@ -99,4 +163,4 @@ def suits(model: Any) -> bool:
     return not inspect.signature(call).parameters
 
 
-__all__ = ["SEED", "GraphlabError", "dynamic_shapes", "example", "make", "needed", "suits"]
+__all__ = ["SEED", "GraphlabError", "dynamic_shapes", "ensure_fit", "ensure_runs", "example", "make", "needed", "suits"]

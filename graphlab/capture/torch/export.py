@@ -44,6 +44,8 @@ def capture(model: Any, inputs: Inputs | None) -> Program:
         with unchanged(model), quiet():
             program = torch.export.export(model, made.args, dict(made.kwargs), dynamic_shapes=_by_argument(model, shapes))
     except Exception as error:
+        with unchanged(model), quiet():
+            examples.ensure_runs(model, inputs)
         raise failed(model, "export", error, do="change that line, or capture with method='jit.script'") from error
     return read(program, names=_given_names(program, inputs))
 

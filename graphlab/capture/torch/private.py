@@ -12,7 +12,7 @@ try:
     from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
     from torch.jit._state import _python_cu
     from torch.jit._trace import TracingCheckError
-    from torch.utils._pytree import tree_leaves
+    from torch.utils._pytree import tree_leaves, tree_map
 
     _parse_schema = torch._C.parse_schema
     _parameters, _buffers = torch._C.ParameterDict, torch._C.BufferDict
@@ -82,4 +82,5 @@ __all__ = [
     "script_function",
     "slot_role",
     "tree_leaves",
+    "tree_map",
 ]

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+import graphlab
+from graphlab.capture.inputs import Inputs
 from graphlab.capture.torch import METHODS, capture, matches, methods_for
-from graphlab.errors import CaptureError
+from graphlab.errors import CaptureError, InputsNeeded
+from graphlab.ir.values import TensorType
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -53,3 +56,65 @@ def test_a_method_that_does_not_apply_is_refused() -> None:
     with pytest.raises(CaptureError) as caught:
         capture(torch.jit.script(Model()), None, method="fx")
     assert caught.value.do == "choose from jit.script"
+
+
+class Layer(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return self.layer(x) * scale  # fails
+
+
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    [
+        (Inputs(kwargs={"y": TensorType("float32", (2, 8))}), "it has no 'y'"),
+        (Inputs(kwargs={"scale": 2.0}), "missing a required argument: 'x'"),
+        (Inputs((torch.ones(2, 8), 1.0, 2.0)), "too many positional arguments"),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_inputs_that_forward_does_not_take_stop_every_method(inputs: Inputs, why: str, method: str) -> None:
+    with pytest.raises(InputsNeeded) as caught:
+        capture(Layer(), inputs, method=method)
+    assert caught.value.found == f"the inputs do not fit Layer.forward(x, scale=1.0): {why}"
+
+
+def test_inputs_that_the_model_itself_fails_on_stop_the_capture_at_its_line() -> None:
+    with pytest.raises(InputsNeeded, match="the model itself fails on these inputs: RuntimeError: mat1 and mat2") as caught:
+        graphlab.capture(Layer(), (torch.ones(2, 9),))
+    frame = caught.value.frame
+    assert frame is not None
+    with open(__file__) as lines:
+        assert lines.readlines()[frame.line - 1].endswith("# fails\n")
+
+
+def test_a_model_that_runs_is_not_said_to_fail_where_export_does() -> None:
+    class Branch(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x += 1
+            return x if x.sum() > 0 else -x
+
+    given = torch.ones(2)
+    with pytest.raises(CaptureError) as caught:
+        capture(Branch(), Inputs((given,)), method="export")
+    assert type(caught.value) is CaptureError
+    assert given.tolist() == [1, 1]
+
+
+def test_a_failure_by_a_draw_is_not_laid_to_the_inputs() -> None:
+    draws = [torch.rand(1, generator=torch.Generator().manual_seed(seed)).item() for seed in range(3)]
+    unlucky = draws[0]
+    assert unlucky not in draws[1:]
+
+    class Unlucky(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if torch.rand(1).item() == unlucky:
+                raise ValueError("unlucky")
+            return x
+
+    with pytest.raises(CaptureError) as caught:
+        capture(Unlucky(), Inputs((torch.ones(2),)), method="export")
+    assert type(caught.value) is CaptureError
