@@ -26,6 +26,8 @@ MODULES_SHOWN = 12
 CONSTRUCTS_SHOWN = 20
 FINDINGS_SHOWN = 30
 TYPE_WIDTH = 100
+OF_THE_TOOL = frozenset({"child_seconds", "child_bytes", "read_seconds"})
+"""Metrics of graphlab's own work, not of the model: left to the JSON."""
 
 
 def print_capture(out: Console, report: Report) -> None:
@@ -53,15 +55,15 @@ def print_compiles(out: Console, report: Report) -> None:
 
 
 def print_findings(out: Console, report: Report) -> None:
-    """All findings, the gravest first; those of one code at one line are told once and counted."""
+    """All findings, the gravest first; those of one code at one line, or of one message, are told once and counted."""
     found = report.findings
     if not found:
         _row(out, "findings", Text("none", "green"))
         return
     _row(out, "findings", Text(_totals(found)))
-    groups: dict[tuple[str, Frame | None], list[Finding]] = {}
+    groups: dict[tuple[str, Frame | str], list[Finding]] = {}
     for finding in found:
-        groups.setdefault((finding.code, finding.where), []).append(finding)
+        groups.setdefault((finding.code, finding.where or finding.message), []).append(finding)
     for same in list(groups.values())[:FINDINGS_SHOWN]:
         finding = same[0]
         line = Text("  ")
@@ -69,7 +71,8 @@ def print_findings(out: Console, report: Report) -> None:
         if finding.where is None or str(finding.where) not in finding.message:
             line.append(_place(finding.where), "bold")
         line.append(_near(finding.message))
-        line.append(f"  (and {len(same) - 1} more at this place)" if len(same) > 1 else "", "dim")
+        like = "at this place" if finding.where is not None else "like it"
+        line.append(f"  (and {len(same) - 1} more {like})" if len(same) > 1 else "", "dim")
         out.print(line)
         if finding.do:
             out.print(Text(f"        {finding.do}", "dim"))
@@ -148,7 +151,7 @@ def _print_size(out: Console, report: Report) -> None:
         weight = f"  {module.elements:,} elements" if module.elements else ""
         _row(out, "  by module" if i == 0 else "", f"{module.path:<40} {count(module.ops, 'op')}{weight}")
     if len(modules) > MODULES_SHOWN:
-        _row(out, "", f"... {len(modules) - MODULES_SHOWN} more modules")
+        _row(out, "", f"... {count(len(modules) - MODULES_SHOWN, 'more module')}")
 
 
 def _interesting(root: Module) -> list[Module]:
@@ -218,7 +221,8 @@ def _folding(report: Report) -> Iterator[Text]:
     if not folding.foldable:
         yield Text("nothing depends on constants alone")
     else:
-        yield Text(f"{count(folding.ops, 'op')} in {count(len(folding.foldable), 'subgraph')} depend on constants alone")
+        depend = "depends" if folding.ops == 1 else "depend"
+        yield Text(f"{count(folding.ops, 'op')} in {count(len(folding.foldable), 'subgraph')} {depend} on constants alone")
     for part in [p for p in folding.foldable if not p.small][:5]:
         change = "" if part.before is None or part.after is None else f", {size_of(part.before)} of constants become {size_of(part.after)}"
         yield Text(f"  {_place(part.where)}{count(part.ops, 'op')} ending in {part.nodes[-1].node}{change}")
@@ -239,17 +243,18 @@ def _outcome(outcome: Outcome) -> Iterator[Text]:
     text.append(f" for {results.target}  {results.version}")
     yield text
     told: list[str] = []
-    for name, value in results.metrics:
+    metrics = [(name, value) for name, value in results.metrics if name not in OF_THE_TOOL]
+    for name, value in metrics:
         if isinstance(value, Measured):
             told.append(f"{name} {metric(value)}")
     for i in range(0, len(told), 4):
         yield Text("  " + "   ".join(told[i : i + 4]))
-    absent = [(name, value) for name, value in results.metrics if isinstance(value, Absent)]
+    absent = [(name, value) for name, value in metrics if isinstance(value, Absent)]
     for reason, names in groupby(sorted(absent, key=lambda pair: pair[1].reason), key=lambda pair: pair[1].reason):
         yield Text(f"  not known: {', '.join(name for name, _ in names)} ({reason})", "dim")
     for kind, group in groupby(sorted(results.fusions, key=lambda f: f.kind), key=lambda f: f.kind):
         fusions = list(group)
-        yield Text(f"  {count(len(fusions), 'fusion')} of kind {kind}, {sum(len(f.ops) for f in fusions)} ops in them")
+        yield Text(f"  {count(len(fusions), 'fusion')} of kind {kind}, {count(sum(len(f.ops) for f in fusions), 'op')} in them")
     for folding in results.foldings:
         yield Text("  " + _folded(folding))
 

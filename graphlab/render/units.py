@@ -37,4 +37,6 @@ def metric(value: Measured) -> str:
     for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
         if number >= scale:
             return f"{number / scale:.3g} {prefix}{value.unit}"
+    if number == 1:
+        return f"1 {value.unit.removesuffix('s')}"
     return f"{number:,.0f} {value.unit}" if number == int(number) else f"{number:,.3g} {value.unit}"

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from graphlab.analyzers import compile_results
 from graphlab.capture.dispatch import Tried
 from graphlab.capture.xla.hlo_text import parse_hlo
+from graphlab.compilers.results import Absent, Compiled, Measured, Stage
 from graphlab.errors import CaptureError, CompileError
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
@@ -77,6 +79,34 @@ def test_findings_of_one_code_at_one_line_are_told_once(report: Report) -> None:
     assert told.count("GL202 ") == 1
     assert "(and 1 more at this place)" in told
     assert "findings      3 notes" in told
+
+
+def test_findings_without_a_place_are_one_only_where_they_say_the_same(report: Report) -> None:
+    found = (Finding("GL404", "xla: no such op"), Finding("GL404", "xla: no such op", do="b"), Finding("GL404", "grappler: no such op"))
+    told = text(print_findings, replace(report, captures={"read": found}, analyses=None))
+    assert "GL404 xla: no such op  (and 1 more like it)\n" in told
+    assert "GL404 grappler: no such op\n" in told
+
+
+def test_one_operation_depends_and_two_depend(report: Report) -> None:
+    assert "2 ops in 1 subgraph depend on" in text(print_capture, report)
+    fewer = inspect_program(
+        parse_hlo(LAYERS.replace("add(big, big)", "add(q, q)").replace("k = f32[]", "q = f32[64,64] parameter(2)\n  k = f32[]")), name="m"
+    )
+    assert "1 op in 1 subgraph depends on" in text(print_capture, fewer)
+
+
+def test_what_graphlab_itself_took_is_left_to_the_json(report: Report) -> None:
+    assert report.program is not None
+    metrics: dict[str, Measured | Absent] = {
+        "flops": Measured(1, "flops"),
+        "child_seconds": Measured(2, "seconds"),
+        "child_bytes": Absent("this system has no /proc"),
+    }
+    compiled = Compiled("xla", "cpu", "1", (Stage("", lambda: parse_hlo(LAYERS), ""),), metrics)
+    told = text(print_compiles, replace(report, outcomes=(Outcome("xla", compiled, compile_results.analyze(compiled)),)))
+    assert "flops 1 flop\n" in told
+    assert "child" not in told
 
 
 def test_files_below_the_working_directory_are_told_as_typed(report: Report) -> None:
