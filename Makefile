@@ -47,7 +47,7 @@ $(BIN)/python:
 # One install for everything, one for what the demo needs; each once until the pins change.
 $(VENV)/.all: $(BIN)/python $(PIN)
 	@echo "Installing graphlab with every extra into $(VENV): about 3 GB, some minutes"
-	$(PIP) -e '.[torch,tensorflow,jax,onnx,dot,dev]'
+	$(PIP) -e '.[torch,tensorflow,jax,dot,dev]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(BIN)/python $(PIN)
