@@ -16,6 +16,7 @@ from graphlab.diff.changes import Change, GraphDiff
 from graphlab.diff.union import changed_sites, union
 from graphlab.ir.program import NodeRef
 from graphlab.render.diff_words import describe
+from graphlab.render.dot import box_width, title_pad
 
 MAX_NODES = 300
 CHANGES_NAMED = 3
@@ -49,9 +50,10 @@ def diff_dot(diff: GraphDiff, *, max_nodes: int = MAX_NODES) -> str:
         for other in sorted({*both.predecessors(ref), *both.successors(ref)}, key=str):
             if len(drawn) < max_nodes:
                 drawn[other] = None
+    title = _title(diff)
     dot = graphviz.Digraph("graphlab_diff", graph_attr={
         "rankdir": "TB", "nodesep": "0.2", "ranksep": "0.35", "labelloc": "t", "fontname": "Helvetica", "fontsize": "12",
-        "label": _text(_title(diff)),
+        "label": _text(title), "pad": title_pad(title),
     })  # fmt: skip
     dot.attr("node", shape="box", style="filled", fontname="Helvetica", fontsize="10", margin="0.08,0.04", height="0.3")
     dot.attr("edge", fontname="Helvetica", fontsize="9", arrowsize="0.6")
@@ -95,8 +97,10 @@ def _node(dot: graphviz.Digraph, name: str, ref: NodeRef, both: nx.MultiDiGraph[
     said = list(_said(changes)) if status == "changed" else []
     shown = said[:CHANGES_NAMED] + ([f"... {len(said) - CHANGES_NAMED} more"] if len(said) > CHANGES_NAMED else [])
     head = f"{SYMBOLS[status]} {data['op']}".strip()
-    label = "\n".join(_short(line) for line in (head, ref.node, *shown))
-    dot.node(name, label=_text(label), tooltip=_text("\n".join([f"{ref} {status}", *said])), **_NODES[status])
+    lines = [_short(line) for line in (head, ref.node, *shown)]
+    dot.node(
+        name, label=_text("\n".join(lines)), width=box_width(lines), tooltip=_text("\n".join([f"{ref} {status}", *said])), **_NODES[status]
+    )
 
 
 def _said(changes: Iterable[Change]) -> Iterable[str]:

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sysconfig
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -132,6 +132,20 @@ def _dot_command() -> str:
     return command
 
 
+def box_width(lines: Iterable[str]) -> str:
+    """The least width of a box (inches) for lines in 10 points.
+
+    Graphviz sets text by Helvetica's widths; where a viewer has another sans serif in its place (DejaVu Sans: about
+    0.6 em a character), the text would stand out of the box.
+    """
+    return f"{max(map(len, lines), default=0) * 0.6 * 10 / 72 + 0.1:.2f}"
+
+
+def title_pad(title: str) -> str:
+    """Room left and right of the drawing (inches), for a title in 12 points that turns out wider than Graphviz thinks."""
+    return f"{0.06 + max(map(len, title.splitlines())) * 0.1 / 2 * 12 / 72:.2f},0.06"
+
+
 class _Drawing:
     def __init__(self, program: Program, root: str, max_nodes: int, highlight: Mapping[NodeRef, str]) -> None:
         self.program = program
@@ -147,9 +161,10 @@ class _Drawing:
         self.parents = _parents(program, self.boxes, root)
 
     def source(self) -> str:
+        title = self._title()
         dot = graphviz.Digraph("graphlab", graph_attr={
             "compound": "true", "rankdir": "TB", "nodesep": "0.2", "ranksep": "0.35", "labelloc": "t", "fontname": "Helvetica",
-            "fontsize": "12", "label": _text(self._title()), **(_LONG_ATTRS if self._span() > _LONG else {"nslimit": "2"}),
+            "fontsize": "12", "label": _text(title), "pad": title_pad(title), **(_LONG_ATTRS if self._span() > _LONG else {"nslimit": "2"}),
         })  # fmt: skip
         dot.attr("node", fontname="Helvetica", fontsize="10", style="filled", color="#555555", margin="0.08,0.04", height="0.3")
         dot.attr("edge", fontname="Helvetica", fontsize="8", color="#555555", arrowsize="0.6")
@@ -178,11 +193,14 @@ class _Drawing:
     def _title(self) -> str:
         source, everything = self.program.source, sum(len(self.program.graphs[name]) for name in self.regions)
         single = sum(len(box.nodes) == 1 for boxes in self.boxes.values() for box in boxes)
-        title = f"{self.root} ({source.method}, {source.producer or source.framework}): {_plural(everything, 'node')}"
+        counted = sum(self.program.graphs[name].count() for name in self.regions)
+        title = f"{self.root} ({source.method}, {source.producer or source.framework}): {_plural(counted, 'node')}"
+        if counted != everything:
+            title += f" and {everything - counted:,} added by graphlab"
         if len(self.regions) > 1:
             title += f" in {len(self.regions):,} regions"
         if single != everything:
-            title += f", {everything - single:,} of them collapsed"
+            title += f", {everything - single:,} collapsed"
         unused = len(self.program.graphs) - len(self.regions)
         return f"{title}; {_plural(unused, 'graph')} not used from here" if unused else title
 
@@ -275,7 +293,7 @@ class _Drawing:
         if colors:
             style["fillcolor"] = Counter(colors).most_common(1)[0][0]
             style["penwidth"] = "2.5"
-        dot.node(box.id, label=_text("\n".join(lines)), **style)
+        dot.node(box.id, label=_text("\n".join(lines)), width=box_width(lines), **style)
 
     def _tooltip(self, graph: str, node: Node) -> str:
         facts = [f"{graph}/{node.id}: {node.op}", *(str(t) for t in node.outputs)]
