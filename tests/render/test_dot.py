@@ -214,12 +214,9 @@ def test_the_title_counts_nodes_as_the_report_does() -> None:
 
 def test_a_box_has_room_for_a_wider_font_than_graphviz_thinks_of() -> None:
     # DejaVu Sans, the usual stand-in for Helvetica on Linux: 0.6 em a character, 6 points at 10.
-    svg = drawn(to_dot(program(chain("main", [""], op="aten.scaled_dot_product_attention.default"))))
-    node = next(
-        group
-        for group in svg.iter()
-        if any(e.text == "aten.scaled_dot_product_attention.default" for e in group) and group.get("class") == "node"
-    )
-    corners = next(e for e in node if e.tag.endswith("}polygon")).get("points", "").split()
+    name = "aten.scaled_dot_product_attention.default"
+    svg = drawn(to_dot(program(chain("main", [""], op=name))))
+    box = next(g for g in svg.iter() if g.get("class") == "node" and name in texts(g))
+    corners = next(e for e in box.iter() if e.tag.endswith("}polygon")).get("points", "").split()
     across = [float(corner.partition(",")[0]) for corner in corners]
-    assert max(across) - min(across) >= 6 * len("aten.scaled_dot_product_attention.default")
+    assert max(across) - min(across) >= 6 * len(name)
