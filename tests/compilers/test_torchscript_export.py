@@ -108,7 +108,7 @@ def test_plain_tracing_of_the_same_program_loses_its_sizes() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(lambda x: module(x)["both"][0], (torch.randn(3, 5, 8),), check_trace=False)
-    with pytest.raises(RuntimeError, match="invalid for input of size|must match the size"):
+    with pytest.raises(RuntimeError, match=r"invalid for input of size|must match the size"):
         traced(torch.randn(7, 5, 8))
 
 
