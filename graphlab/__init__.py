@@ -21,71 +21,36 @@ if TYPE_CHECKING:
     from graphlab.capture.dispatch import load as load
     from graphlab.capture.inputs import Inputs as Inputs
     from graphlab.compilers import compile as compile
+    from graphlab.compilers.results import Absent as Absent, Compiled as Compiled, Measured as Measured
     from graphlab.diff.changes import GraphDiff as GraphDiff
     from graphlab.errors import (
         CaptureError as CaptureError,
-    )
-    from graphlab.errors import (
         CompileError as CompileError,
-    )
-    from graphlab.errors import (
         DiffError as DiffError,
-    )
-    from graphlab.errors import (
         FormatError as FormatError,
-    )
-    from graphlab.errors import (
         GraphlabError as GraphlabError,
-    )
-    from graphlab.errors import (
         InputsNeeded as InputsNeeded,
-    )
-    from graphlab.errors import (
         MissingExtra as MissingExtra,
-    )
-    from graphlab.errors import (
         RegistryError as RegistryError,
-    )
-    from graphlab.errors import (
         UnknownFormat as UnknownFormat,
-    )
-    from graphlab.errors import (
         ValueUnavailable as ValueUnavailable,
-    )
-    from graphlab.errors import (
         VerifyError as VerifyError,
     )
-    from graphlab.findings import Finding as Finding
-    from graphlab.findings import Severity as Severity
+    from graphlab.findings import Finding as Finding, Severity as Severity
     from graphlab.ir.constants import Constant as Constant
     from graphlab.ir.format import save as save
     from graphlab.ir.frames import Frame as Frame
-    from graphlab.ir.graph import Call as Call
-    from graphlab.ir.graph import Control as Control
-    from graphlab.ir.graph import Graph as Graph
-    from graphlab.ir.graph import Node as Node
-    from graphlab.ir.graph import Use as Use
-    from graphlab.ir.program import NodeRef as NodeRef
-    from graphlab.ir.program import Program as Program
-    from graphlab.ir.program import Signature as Signature
-    from graphlab.ir.program import Slot as Slot
-    from graphlab.ir.program import Source as Source
+    from graphlab.ir.graph import Call as Call, Control as Control, Graph as Graph, Node as Node, Use as Use
+    from graphlab.ir.program import NodeRef as NodeRef, Program as Program, Signature as Signature, Slot as Slot, Source as Source
     from graphlab.ir.values import (
         OpaqueType as OpaqueType,
-    )
-    from graphlab.ir.values import (
         SymDim as SymDim,
-    )
-    from graphlab.ir.values import (
         TensorType as TensorType,
-    )
-    from graphlab.ir.values import (
         TokenType as TokenType,
-    )
-    from graphlab.ir.values import (
         TupleType as TupleType,
     )
     from graphlab.ir.verify import verify as verify
+    from graphlab.report import Report as Report, inspect as inspect
 
 # public name -> the one module it lives in
 _HOME = {
@@ -95,6 +60,8 @@ _HOME = {
     **dict.fromkeys(("NodeRef", "Program", "Signature", "Slot", "Source"), "graphlab.ir.program"),
     **dict.fromkeys(("Call", "Control", "Graph", "Node", "Use"), "graphlab.ir.graph"),
     **dict.fromkeys(("Finding", "Severity"), "graphlab.findings"),
+    **dict.fromkeys(("Absent", "Compiled", "Measured"), "graphlab.compilers.results"),
+    **dict.fromkeys(("Report", "inspect"), "graphlab.report"),
     "Constant": "graphlab.ir.constants", "Frame": "graphlab.ir.frames", "GraphDiff": "graphlab.diff.changes",
     "Inputs": "graphlab.capture.inputs", "analyze": "graphlab.analyzers", "compile": "graphlab.compilers",
     "load": "graphlab.capture.dispatch", "save": "graphlab.ir.format", "verify": "graphlab.ir.verify",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from graphlab import registry
 from graphlab.analyzers import compile_results, constant_folding, control_flow, fidelity, size
-from graphlab.capture.dispatch import Tried, attempts
+from graphlab.capture.dispatch import Tried, attempts, load
 from graphlab.capture.inputs import as_inputs
 from graphlab.compilers.results import Compiled
 from graphlab.errors import CompileError, MissingExtra
@@ -66,6 +67,32 @@ class Report:
         for outcome in self.outcomes:
             found += outcome.findings
         return tuple(sorted(dict.fromkeys(found), key=lambda finding: -finding.severity))
+
+
+def inspect(
+    target: Any, inputs: Any = None, *, name: str | None = None, method: str | None = None, every_method: bool = False, compile: bool = True
+) -> Report:
+    """All that ``graphlab inspect`` tells about a live model, a Program, or a graph file, as data.
+
+    Args:
+        target: the framework's own object, a Program, or the path of a graph file.
+        inputs: as :func:`graphlab.capture` takes them; for a live model.
+        name: what to call it in the report.
+        method: the only method of capture to try, for a live model.
+        every_method: try every method of capture, even where the best one works.
+        compile: have every compiler that takes the program compile it.
+
+    Raises:
+        GraphlabError: the model cannot be captured at all, or the file not be read. That a method or a compiler
+            fails is no error: the report says so.
+    """
+    if isinstance(target, (str, Path)):
+        report = inspect_program(load(target), name=name or str(target))
+    elif isinstance(target, Program):
+        report = inspect_program(target, name=name or target.entry)
+    else:
+        report = inspect_model(target, inputs, name=name or type(target).__name__, method=method, every_method=every_method)
+    return compile_report(report) if compile else report
 
 
 def _silent(what: str) -> None:

@@ -38,12 +38,6 @@ def arguments(asked: str, function: Any, inputs: Inputs | None) -> tuple[tuple[A
     return made.args, dict(made.kwargs)
 
 
-def is_symbolic(values: Any) -> bool:
-    """Whether any leaf has a symbolic dimension."""
-    shapes = (getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(values))
-    return any(jax.export.is_symbolic_dim(size) for shape in shapes for size in shape)
-
-
 def dim_ranges(avals: Any) -> dict[str, DimRange]:
     """The names in symbolic dimensions. JAX takes each to be at least 1."""
     found: dict[str, DimRange] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from graphlab.capture.inputs import Inputs, example_shape
+from graphlab.capture.inputs import Inputs, example_shape, input_options
 from graphlab.capture.torch.failures import reason
 from graphlab.capture.torch.frames import error_frame
 from graphlab.capture.torch.private import tree_map
@@ -86,9 +86,8 @@ def needed(model: Any, method: str) -> InputsNeeded:
     if not parameters:
         found, do = f"{method} runs the model, and its inputs are not known", "pass inputs=(); its forward takes none by name"
     else:
-        options = " ".join(f"--input '{p}=f32[…]'" for p in required)
         found = f"{method} runs {_signature(model)}, and its inputs are not known"
-        do = f"say their types: {options}, with the true types and sizes, or set example_inputs in the file (in Python: inputs=)"
+        do = f"say their types: {input_options(required)}, with the true types and sizes, or set example_inputs in the file (in Python: inputs=)"
     return InputsNeeded(f"capture {name} by {method}", found=found, do=do)
 
 

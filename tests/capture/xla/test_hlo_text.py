@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from graphlab.capture.file import File
 from graphlab.capture.xla.hlo_text import matches, parse_hlo, parse_modules, read
