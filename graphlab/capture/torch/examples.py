@@ -87,7 +87,8 @@ def needed(model: Any, method: str) -> InputsNeeded:
         found, do = f"{method} runs the model, and its inputs are not known", "pass inputs=(); its forward takes none by name"
     else:
         found = f"{method} runs {_signature(model)}, and its inputs are not known"
-        do = f"say their types: {input_options(required)}, with the true types and sizes, or set example_inputs in the file (in Python: inputs=)"
+        do = f"say their types: {input_options(required)}, with the true types and sizes, "
+        do += "or set example_inputs in the file (in Python: inputs=)"
     return InputsNeeded(f"capture {name} by {method}", found=found, do=do)
 
 
