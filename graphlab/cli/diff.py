@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--stat", action="store_true", help="counts by region and kind instead of the changes")
     shown.add_argument("--json", action="store_true", help="the whole diff as JSON")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw the changed regions")
+    parser.add_argument("--max-nodes", metavar="N", type=int, default=300, help="boxes in the drawing (300)")
     parser.add_argument("--dot", metavar="FILE", type=Path, help="the drawing as Graphviz DOT")
 
 
@@ -53,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
         print_diff(found, console(), stat=args.stat)
     if args.dot or args.svg:
         from graphlab.render.diff_dot import diff_dot
-        from graphlab.render.dot import render_svg
+        from graphlab.render.svg import render_svg
 
-        dot = diff_dot(found)
+        dot = diff_dot(found, max_nodes=args.max_nodes)
         if args.dot:
             write(args.dot, dot.encode())
         if args.svg:

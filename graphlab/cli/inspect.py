@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-compile", action="store_true", help="do not compile: say what was captured, and stop")
     parser.add_argument("--json", action="store_true", help="print the report as JSON (graphlab/render/report.schema.json)")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw what was captured")
+    parser.add_argument(
+        "--max-nodes", metavar="N", type=int, default=300, help="boxes in the drawing; the rest is collapsed and counted (300)"
+    )
     parser.add_argument("--save", metavar="FILE", type=Path, help="save what was captured as a .graphlab file")
     parser.add_argument(
         "--fail-on", choices=[s.name.lower() for s in Severity], help="exit 1 where there is a finding at least this grave (default: never)"
@@ -139,8 +142,9 @@ def _write(args: argparse.Namespace, reports: list[Report]) -> None:
         write(args.save, dumps(program))
         print(f"saved {args.save}", file=sys.stderr)
     if args.svg:
-        from graphlab.render.dot import render_svg, to_dot
+        from graphlab.render.dot import to_dot
+        from graphlab.render.svg import render_svg
 
         with busy(f"drawing {args.svg}"):
-            write(args.svg, render_svg(to_dot(program)))
+            write(args.svg, render_svg(to_dot(program, max_nodes=args.max_nodes)))
         print(f"drew {args.svg}", file=sys.stderr)

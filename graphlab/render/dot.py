@@ -1,4 +1,4 @@
-"""Drawings: a Program as Graphviz DOT, and DOT as SVG.
+"""Drawings: a Program as Graphviz DOT.
 
 Regions (callee graphs) are clusters that a dashed edge joins to the node that uses them; scopes
 are clusters within their region. What does not fit ``max_nodes`` is collapsed into boxes that
@@ -7,11 +7,7 @@ count what they hold.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +15,7 @@ from typing import TypeAlias
 
 import graphviz
 
-from graphlab.errors import GraphlabError, missing_extra
+from graphlab.errors import GraphlabError
 from graphlab.ir.frozen import EMPTY
 from graphlab.ir.graph import Graph, Node
 from graphlab.ir.program import NodeRef, Program
@@ -96,40 +92,6 @@ def to_dot(
     if max_nodes < 2:
         raise GraphlabError("draw the program", found=f"max_nodes is {max_nodes}", do="allow at least 2 nodes")
     return _Drawing(program, root, max_nodes, highlight or {}).source()
-
-
-def render_svg(dot: str, *, timeout: float = 60.0) -> bytes:
-    """DOT text as SVG, drawn by a ``dot`` on the path, else by the one that ``graphlab[dot]`` installs.
-
-    Args:
-        timeout: seconds after which the drawing is given up.
-
-    Raises:
-        MissingExtra: there is neither.
-        GraphlabError: it takes too long, or ``dot`` refuses the text.
-    """
-    command = _dot_command()
-    try:
-        done = subprocess.run([command, "-Tsvg"], input=dot.encode(), capture_output=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        raise GraphlabError(
-            "draw the graph", found=f"dot did not finish within {timeout:g} seconds", do="draw fewer nodes (max_nodes=, --max-nodes)"
-        ) from None
-    if done.returncode or not done.stdout:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit status {done.returncode}"]
-        raise GraphlabError(
-            "draw the graph", found=f"{command}: {said[0]}", do="draw fewer nodes (max_nodes=, --max-nodes), or try another Graphviz"
-        )
-    return done.stdout
-
-
-def _dot_command() -> str:
-    # A virtual environment need not be activated: its scripts folder may not be on the path.
-    scripts = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))
-    command = shutil.which("dot") or shutil.which("graphviz-pure", path=scripts)
-    if command is None:
-        raise missing_extra("draw the graph", "Graphviz", "dot")
-    return command
 
 
 def box_width(lines: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from graphlab.ir.frozen import frozen
 from graphlab.ir.program import NodeRef
 from graphlab.render.diff_dot import diff_dot
 from graphlab.render.diff_text import print_diff
-from graphlab.render.dot import render_svg
+from graphlab.render.svg import render_svg
 
 
 def printed(diff: GraphDiff, **options: Any) -> str:

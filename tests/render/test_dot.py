@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import stat
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from graphlab.errors import GraphlabError, MissingExtra
+from graphlab.errors import GraphlabError
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Graph
 from graphlab.ir.program import NodeRef, Program, Signature, Slot, Source
 from graphlab.ir.values import SymDim, TensorType
 from graphlab.ir.verify import ensure_verified
-from graphlab.render.dot import render_svg, to_dot
+from graphlab.render.dot import to_dot
+from graphlab.render.svg import render_svg
 
 F32 = TensorType("float32", (8, SymDim("n")))
 
@@ -177,34 +176,6 @@ def test_a_large_flat_program_is_drawn_in_time() -> None:
     for i in range(0, 4000, 5):
         graph.connect("x", f"n{i}", 0, 1)
     assert classes(drawn(to_dot(program(graph))), "node") <= 300
-
-
-def test_text_that_dot_refuses_is_an_error_with_its_words() -> None:
-    with pytest.raises(GraphlabError, match="syntax error"):
-        render_svg("digraph {")
-
-
-def test_a_dot_that_takes_too_long_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = tmp_path / "dot"
-    slow.write_text("#!/bin/sh\nexec sleep 30\n")
-    slow.chmod(slow.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    with pytest.raises(GraphlabError, match=r"within 0\.2 seconds"):
-        render_svg("digraph {}", timeout=0.2)
-
-
-def test_a_dot_on_the_path_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = tmp_path / "dot"
-    own.write_text("#!/bin/sh\necho '<svg/>'\n")
-    own.chmod(own.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    assert render_svg("digraph {}") == b"<svg/>\n"
-
-
-def test_no_dot_at_all_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda *args, **kwargs: None)
-    with pytest.raises(MissingExtra, match=r"graphlab\[dot\]"):
-        render_svg("digraph {}")
 
 
 def test_the_title_counts_nodes_as_the_report_does() -> None:
