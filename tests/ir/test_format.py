@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -182,7 +183,7 @@ def test_well_formed_json_of_another_structure_gives_one_of_our_errors_or_a_soun
             if not isinstance(at[key], (dict, list)) or not at[key] or data.draw(st.integers(0, 4)) == 0:
                 break
             at = at[key]
-        at[key] = data.draw(junk)
+        at[key] = copy.deepcopy(data.draw(junk))  # sampled values are shared: one must not end up within itself
         if not isinstance(raw, dict) or not raw:
             break
     check(json.dumps(raw).encode())
