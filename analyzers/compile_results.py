@@ -120,6 +120,11 @@ class Result:
     unfused: tuple[tuple[NodeRef, ...], ...]
     findings: tuple[Finding, ...]
 
+    @property
+    def has_loops(self) -> bool:
+        """Whether the final program loops: XLA's cost analysis counts a loop's body once, however often it runs."""
+        return any(row.op == "hlo.while" and row.after for row in self.ops)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data: dicts, lists, strings, numbers."""
         return {

@@ -54,7 +54,7 @@ class Compiled:
         compiler: registry name.
         version: of the compiler (``jaxlib 0.10.2``).
         stages: in order, the input first, the final program last.
-        metrics: see docs/compilers for the names; a number that is not to be had is an Absent.
+        metrics: the names, units and meanings stand in the compiler module's METRICS; a number that is not to be had is an Absent.
         artifacts: files it made, by name.
         log: what the compiler printed.
     """

@@ -76,6 +76,7 @@ def _from_tensorflow(function: Any, asked: str) -> bytes:
     compiled = tf.function(entry, jit_compile=True, autograph=False)
     try:
         data: bytes = compiled.experimental_get_compiler_ir(*args, **kwargs)(stage="hlo_serialized")
+    # All four are TensorFlow's own ways to say that tf2xla does not take a graph; the call is TensorFlow's alone.
     except (tf.errors.OpError, ValueError, TypeError, NotImplementedError) as error:
         text = str(error).strip()
         ops = tuple(dict.fromkeys(re.findall(r"No registered '(\w+)' OpKernel", text)))

@@ -249,7 +249,7 @@ def _outcome(outcome: Outcome) -> Iterator[Text]:
             told.append(f"{name} {metric(value)}")
     for i in range(0, len(told), 4):
         yield Text("  " + "   ".join(told[i : i + 4]))
-    if any(row.op == "hlo.while" and row.after for row in results.ops):
+    if results.has_loops:
         yield Text("  flops, transcendentals and bytes_accessed count a loop's body once, however often it runs", "dim")
     absent = [(name, value) for name, value in metrics if isinstance(value, Absent)]
     for reason, names in groupby(sorted(absent, key=lambda pair: pair[1].reason), key=lambda pair: pair[1].reason):

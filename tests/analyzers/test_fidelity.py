@@ -46,6 +46,19 @@ def test_notes_of_other_kinds_are_not_its_business(build: Any) -> None:
     assert fidelity.analyze(plain(build, notes=(frozen(kind="something", text="else"),))).findings == ()
 
 
+def branch(build: Any, graph: str, decider: str) -> None:
+    """9: if <decider>: 10: x = tanh(x) 12: else: x = neg(x); the end of ``graph``"""
+    build.op(
+        graph, "if", "prim::If", decider, "x", type=UNKNOWN, line=9, control=Control("conditional", predicate=0),
+        calls={"then": Call("then", (1,), (0,)), "else": Call("else", (1,), (0,))},
+    )  # fmt: skip
+    build.output(graph, "if")
+    for side, op, line in (("then", "aten::tanh", 10), ("else", "aten::neg", 12)):
+        build.input(side, "x", UNKNOWN)
+        build.op(side, "y", op, "x", type=UNKNOWN, line=line)
+        build.output(side, "y")
+
+
 @pytest.fixture
 def reference(build: Any) -> Program:
     """8: for i in range(x.size(1)): 9: if rand() > 0.5: 10: x = tanh(x) 12: else: x = neg(x)"""
@@ -58,15 +71,7 @@ def reference(build: Any) -> Program:
     build.output("main", "loop")
     build.input("body", "x", UNKNOWN)
     build.op("body", "draw", "aten::rand", effects=("random",), line=9)
-    build.op(
-        "body", "if", "prim::If", "draw", "x", type=UNKNOWN, line=9, control=Control("conditional", predicate=0),
-        calls={"then": Call("then", (1,), (0,)), "else": Call("else", (1,), (0,))},
-    )  # fmt: skip
-    build.output("body", "if")
-    for graph, op, line in (("then", "aten::tanh", 10), ("else", "aten::neg", 12)):
-        build.input(graph, "x", UNKNOWN)
-        build.op(graph, "y", op, "x", type=UNKNOWN, line=line)
-        build.output(graph, "y")
+    branch(build, "body", "draw")
     program: Program = build.done()
     return program
 
@@ -106,15 +111,7 @@ def branch_on(build: Any, *decider: str, **facts: Any) -> Program:
     """9: if <decider>: 10: x = tanh(x) 12: else: x = neg(x)"""
     build.input("main", "x", UNKNOWN)
     build.op("main", "test", *decider, line=9, type=build.INT, **facts)
-    build.op(
-        "main", "if", "prim::If", "test", "x", type=UNKNOWN, line=9, control=Control("conditional", predicate=0),
-        calls={"then": Call("then", (1,), (0,)), "else": Call("else", (1,), (0,))},
-    )  # fmt: skip
-    build.output("main", "if")
-    for graph, op, line in (("then", "aten::tanh", 10), ("else", "aten::neg", 12)):
-        build.input(graph, "x", UNKNOWN)
-        build.op(graph, "y", op, "x", type=UNKNOWN, line=line)
-        build.output(graph, "y")
+    branch(build, "main", "test")
     program: Program = build.done()
     return program
 
