@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf, isinf
 
-from graphlab.capture.xla.hlo_computation import Caller, Computation
-from graphlab.capture.xla.hlo_lexer import HloText
+from graphlab.capture.xla.hlo_build import Caller, Computation, Faults
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Call, Control
 from graphlab.ir.values import DTYPE_BITS, TensorType
@@ -20,7 +19,7 @@ _REDUCTIONS = {
 }  # fmt: skip
 
 
-def resolve(computations: Mapping[str, Computation], source: HloText) -> None:
+def resolve(computations: Mapping[str, Computation], source: Faults) -> None:
     """Give every instruction that names computations its ``calls``, and ``control`` where it has branches or loops.
 
     Raises:
@@ -34,7 +33,7 @@ def resolve(computations: Mapping[str, Computation], source: HloText) -> None:
     _refuse_recursion(uses, computations, source)
 
 
-def _resolve_one(caller: Caller, owner: Computation, computations: Mapping[str, Computation], source: HloText) -> None:
+def _resolve_one(caller: Caller, owner: Computation, computations: Mapping[str, Computation], source: Faults) -> None:
     calls: dict[str, Call] = {}
     for attribute, names in caller.called:
         for k, name in enumerate(names):
@@ -84,7 +83,7 @@ def _call(opcode: str, attribute: str, k: int, callee: Computation, operands: in
     return attribute, None, Call(callee.key, own, (None if decides else 0,))
 
 
-def _refuse_recursion(uses: Mapping[str, list[str]], computations: Mapping[str, Computation], source: HloText) -> None:
+def _refuse_recursion(uses: Mapping[str, list[str]], computations: Mapping[str, Computation], source: Faults) -> None:
     done: set[str] = set()
     for start in uses:
         path: dict[str, int] = {}

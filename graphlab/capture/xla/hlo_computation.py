@@ -1,22 +1,18 @@
-"""One HLO computation to a graph: each instruction a node, ``ROOT`` the operand of a synthetic output node."""
+"""One HLO computation's text to a graph."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
 
 from graphlab.capture.xla.hlo_attributes import NONE, AttributeReader, Attributes
-from graphlab.capture.xla.hlo_infer import canonical_of, effects_of, infer
+from graphlab.capture.xla.hlo_build import NOWHERE, Body, Builder, Computation, is_scalar
+from graphlab.capture.xla.hlo_infer import infer
 from graphlab.capture.xla.hlo_lexer import HloText
 from graphlab.capture.xla.hlo_literals import constant
 from graphlab.capture.xla.hlo_metadata import Metadata
-from graphlab.capture.xla.hlo_shapes import Shapes, with_sharding
+from graphlab.capture.xla.hlo_shapes import Shapes
 from graphlab.ir.constants import Constant
-from graphlab.ir.frozen import FrozenDict
-from graphlab.ir.graph import Graph
-from graphlab.ir.ops import lookup
-from graphlab.ir.values import TensorType, ValueType
+from graphlab.ir.values import ValueType
 
 _MAX_NESTING = 64
 
@@ -36,49 +32,6 @@ _OPCODE = re.compile(r"[a-z][a-z\d\-]*", re.ASCII)
 _NUMBER = re.compile(r"\s*(\d{1,9})\s*", re.ASCII)
 
 
-@dataclass(slots=True)
-class Caller:
-    """An instruction that names computations, whose calls are worked out when all of them are read."""
-
-    id: str
-    opcode: str
-    data: dict[str, Any]
-    operands: list[str]
-    called: tuple[tuple[str, tuple[str, ...]], ...]
-    pos: int
-
-
-@dataclass(slots=True)
-class Computation:
-    """A computation that has been read. ``key`` is its graph's name in the Program, ``scalars`` its scalar constants' text."""
-
-    name: str
-    key: str
-    graph: Graph
-    root: str
-    parameters: list[str]
-    callers: list[Caller]
-    scalars: dict[str, str]
-    pos: int
-    is_entry: bool = False
-    thread: str | None = None
-
-
-@dataclass(slots=True)
-class _Body:
-    """What has been read of the computation at hand. ``ids`` maps names to the one string kept of each."""
-
-    nodes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    edges: list[tuple[str, str, int, int]] = field(default_factory=list)
-    control: list[tuple[str, str]] = field(default_factory=list)
-    ids: dict[str, str] = field(default_factory=dict)
-    types: dict[str, ValueType] = field(default_factory=dict)
-    callers: list[Caller] = field(default_factory=list)
-    parameters: dict[int, str] = field(default_factory=dict)
-    scalars: dict[str, str] = field(default_factory=dict)
-    root: str | None = None
-
-
 class ComputationReader:
     """Reads computations of one text; what repeats between instructions is decoded once."""
 
@@ -87,10 +40,9 @@ class ComputationReader:
         self.metadata = metadata
         self.shapes = Shapes(source)
         self.attributes = AttributeReader(source)
-        self._sharded: dict[tuple[ValueType, str], tuple[ValueType]] = {}
-        self._ops: dict[str, tuple[str, str | None, tuple[str, ...]]] = {}
+        self._builder = Builder(source)
         self._constants: dict[tuple[ValueType, str], Constant] = {}
-        self._body = _Body()
+        self._body = Body()
         self._crowded_until = 0
 
     def read(self, name: str, key: str, pos: int) -> tuple[Computation, int]:
@@ -101,7 +53,7 @@ class ComputationReader:
         """
         start = pos
         source, text, end = self.source, self.source.text, self.source.end
-        self._body = _Body()
+        self._body = self._builder.start()
         while True:
             match = _LINE.match(text, pos, end) if pos >= self._crowded_until else None
             if match is not None and self._line(match):
@@ -115,7 +67,7 @@ class ComputationReader:
                 # Of a line that holds several instructions each would be tried with all that follow: its square of time.
                 line_end = text.find("\n", pos, end)
                 self._crowded_until = end if line_end < 0 else line_end
-        return self._finish(name, key, start), pos + 1
+        return self._builder.finish(name, key, start), pos + 1
 
     def _line(self, match: re.Match[str]) -> bool:
         """Take an instruction that fits the common form whole; False where it has to be read piece by piece."""
@@ -248,67 +200,25 @@ class ComputationReader:
         outputs: tuple[ValueType, ...], attributes: Attributes, metadata: str, inside: tuple[int, int],
     ) -> None:  # fmt: skip
         """Add the node. ``inside`` encloses what stands between the operation's parentheses."""
-        body = self._body
-        type = outputs[0]
-        if attributes.sharding is not None:
-            key = (type, attributes.sharding)
-            sharded = self._sharded.get(key)
-            if sharded is None:
-                sharded = self._sharded[key] = (with_sharding(type, attributes.sharding),)
-            outputs = sharded
-        data: dict[str, Any]
-        if opcode == "parameter":
-            data = {"kind": "input", "index": self._parameter(name, *inside), "outputs": outputs}
-        elif opcode == "constant":
-            data = {"kind": "constant", "outputs": outputs, "value": self._constant(type, *inside)}
-            if isinstance(type, TensorType) and type.dims == ():
-                body.scalars[name] = self.source.text[inside[0] : inside[1]].strip()
+        origin = self.metadata.read(metadata) if metadata else NOWHERE
+        if opcode == "constant":
+            type = outputs[0]
+            value = self._constant(type, *inside)
+            scalar = self.source.text[inside[0] : inside[1]].strip() if is_scalar(type) else None
+            self._builder.add(
+                name, pos, opcode, operands, outputs=outputs, attributes=attributes, origin=origin, value=value, scalar=scalar
+            )
         else:
-            op, canonical, effects = self._ops.get(opcode) or self._op(opcode)
-            data = {"kind": "op", "op": op, "outputs": outputs}
-            canonical = canonical or canonical_of(opcode, attributes.values, [body.types[id] for id in operands])
-            if canonical is not None:
-                data["canonical"] = canonical
-            if effects and (effects := effects_of(opcode, effects, attributes.values)):
-                data["effects"] = effects
-        if attributes.values:
-            data["attrs"] = attributes.values
-        meta = attributes.debug
-        if metadata:
-            loc, scope, more = self.metadata.read(metadata)
-            if loc is not None:
-                data["loc"] = loc
-            if scope:
-                data["scope"] = scope
-            meta = FrozenDict({**more, **meta}) if meta else more
-        if meta:
-            data["meta"] = meta
-        body.ids[name] = name
-        body.types[name] = outputs[0]
-        body.nodes.append((name, data))
-        for slot, operand in enumerate(operands):
-            body.edges.append((operand, name, 0, slot))
-        for before in attributes.after:
-            if before not in body.ids:
-                raise self.source.wrong(f"the control predecessor '{before}', which is not above it in this computation", pos)
-            body.control.append((body.ids[before], name))
-        if attributes.called:
-            body.callers.append(Caller(name, opcode, data, operands, attributes.called, pos))
+            index = self._parameter(*inside) if opcode == "parameter" else 0
+            self._builder.add(name, pos, opcode, operands, outputs=outputs, attributes=attributes, origin=origin, index=index)
 
-    def _op(self, opcode: str) -> tuple[str, str | None, tuple[str, ...]]:
-        op = f"hlo.{opcode}"
-        info = lookup(op)
-        known = self._ops[opcode] = (op, info.canonical, info.effects)
-        return known
-
-    def _parameter(self, name: str, start: int, end: int) -> int:
+    def _parameter(self, start: int, end: int) -> int:
         match = _NUMBER.fullmatch(self.source.text, start, end)
         if match is None:
             raise self.source.until(end).expected("a parameter's number", start)
         index = int(match[1])
         if index in self._body.parameters:
             raise self.source.wrong(f"a second parameter({index}) in one computation", start)
-        self._body.parameters[index] = name
         return index
 
     def _constant(self, type: ValueType, start: int, end: int) -> Constant:
@@ -319,21 +229,3 @@ class ComputationReader:
         if known is None:
             known = self._constants[key] = constant(self.source, start, end, type)
         return known
-
-    def _finish(self, name: str, key: str, start: int) -> Computation:
-        body = self._body
-        if not body.nodes:
-            raise self.source.wrong(f"the computation '{name}', which has no instruction", start)
-        count = len(body.parameters)
-        for index in range(count):
-            if index not in body.parameters:
-                raise self.source.wrong(f"the computation '{name}' with {count} parameters and no parameter({index})", start)
-        root = body.root or body.nodes[-1][0]  # XLA takes the last one where none is marked
-        output = "ROOT"
-        while output in body.ids:
-            output += "_"
-        body.nodes.append((output, {"kind": "output", "synthetic": True}))
-        body.edges.append((root, output, 0, 0))
-        graph = Graph(name=key)
-        graph.fill(body.nodes, body.edges, body.control)
-        return Computation(name, key, graph, root, [body.parameters[i] for i in range(count)], body.callers, body.scalars, start)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphlab.capture.xla.hlo_attributes import AttributeReader
+from graphlab.capture.xla.hlo_build import Computation
 from graphlab.capture.xla.hlo_calls import resolve
-from graphlab.capture.xla.hlo_computation import Computation, ComputationReader
+from graphlab.capture.xla.hlo_computation import ComputationReader
 from graphlab.ir.frozen import FrozenDict
 
 _HEADER = re.compile(r"HloModule\s+", re.ASCII)
