@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from graphlab.compilers import child
+from graphlab import child
 from graphlab.compilers.results import Absent, Compiled, Measured, Metric, Stage
 from graphlab.errors import CompileError
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from graphlab.compilers import child
+from graphlab import child
 
 
 def handle(request: dict[str, Any], folder: Path) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from graphlab.compilers import child
+from graphlab import child
 from graphlab.compilers.results import Absent, Compiled, Measured, Metric, Stage
 from graphlab.errors import CompileError
 

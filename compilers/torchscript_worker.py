@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from graphlab import child
 from graphlab.capture.torch import torchscript
-from graphlab.compilers import child, torchscript_torch as private
+from graphlab.compilers import torchscript_torch as private
 from graphlab.ir.format import save
 
 _NOT_OPS = ("prim::Constant", "prim::ConstantMKLDNNTensor", "prim::GetAttr")

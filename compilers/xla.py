@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphlab.compilers import child, xla_inputs
+from graphlab import child
+from graphlab.compilers import xla_inputs
 from graphlab.compilers.results import Absent, Compiled, Measured, Metric, Stage
 from graphlab.compilers.xla_jaxlib import CONTROL_OPCODES, FREE_OPCODES, version
 from graphlab.compilers.xla_worker import SNAPSHOT

@@ -8,7 +8,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from graphlab.compilers import child, xla_jaxlib
+from graphlab import child
+from graphlab.compilers import xla_jaxlib
 
 SNAPSHOT = re.compile(r"(?P<module>.+)\.(?P<order>\d{4})\.(?P<pipeline>.+?)\.after_(?P<pass>.+?)(?:\.before_(?P<next>.+))?\.txt")
 """XLA's name for a module dumped after a pass: ``module_0003.f.0011.dot-library-passes.after_dot_decomposer.before_fusion.txt``."""

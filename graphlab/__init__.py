@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from graphlab.analyzers import analyze as analyze
-    from graphlab.capture.dispatch import load as load
+    from graphlab.capture.dispatch import load as load, load_compiled as load_compiled
     from graphlab.capture.inputs import Inputs as Inputs
     from graphlab.compilers import compile as compile
     from graphlab.compilers.results import Absent as Absent, Compiled as Compiled, Measured as Measured
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         InputsNeeded as InputsNeeded,
         MissingExtra as MissingExtra,
         RegistryError as RegistryError,
+        SelectError as SelectError,
         UnknownFormat as UnknownFormat,
         ValueUnavailable as ValueUnavailable,
         VerifyError as VerifyError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from graphlab.ir.program import NodeRef as NodeRef, Program as Program, Signature as Signature, Slot as Slot, Source as Source
     from graphlab.ir.values import (
         OpaqueType as OpaqueType,
+        Quantization as Quantization,
         SymDim as SymDim,
         TensorType as TensorType,
         TokenType as TokenType,
@@ -55,8 +57,8 @@ if TYPE_CHECKING:
 # public name -> the one module it lives in
 _HOME = {
     **dict.fromkeys(("CaptureError", "CompileError", "DiffError", "FormatError", "GraphlabError", "InputsNeeded", "MissingExtra",
-                     "RegistryError", "UnknownFormat", "ValueUnavailable", "VerifyError"), "graphlab.errors"),
-    **dict.fromkeys(("OpaqueType", "SymDim", "TensorType", "TokenType", "TupleType"), "graphlab.ir.values"),
+                     "RegistryError", "SelectError", "UnknownFormat", "ValueUnavailable", "VerifyError"), "graphlab.errors"),
+    **dict.fromkeys(("OpaqueType", "Quantization", "SymDim", "TensorType", "TokenType", "TupleType"), "graphlab.ir.values"),
     **dict.fromkeys(("NodeRef", "Program", "Signature", "Slot", "Source"), "graphlab.ir.program"),
     **dict.fromkeys(("Call", "Control", "Graph", "Node", "Use"), "graphlab.ir.graph"),
     **dict.fromkeys(("Finding", "Severity"), "graphlab.findings"),
@@ -64,7 +66,7 @@ _HOME = {
     **dict.fromkeys(("Report", "inspect"), "graphlab.report"),
     "Constant": "graphlab.ir.constants", "Frame": "graphlab.ir.frames", "GraphDiff": "graphlab.diff.changes",
     "Inputs": "graphlab.capture.inputs", "analyze": "graphlab.analyzers", "compile": "graphlab.compilers",
-    "load": "graphlab.capture.dispatch", "save": "graphlab.ir.format", "verify": "graphlab.ir.verify",
+    **dict.fromkeys(("load", "load_compiled"), "graphlab.capture.dispatch"), "save": "graphlab.ir.format", "verify": "graphlab.ir.verify",
 }  # fmt: skip
 
 __all__ = ["__version__", "capture", "diff", *_HOME]  # noqa: PLE0604

@@ -46,6 +46,18 @@ class UnknownFormat(FormatError):
     """No reader takes this file."""
 
 
+class SelectError(FormatError):
+    """A file or directory holds several programs, and none, or none of that name, was selected.
+
+    Args:
+        names: what ``select`` may be.
+    """
+
+    def __init__(self, asked: str, *, found: str, do: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(asked, found=found, do=do)
+        self.names = names
+
+
 class CaptureError(GraphlabError):
     """A framework could not capture the model. The framework's own error is the ``__cause__``.
 

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphlab import registry
 from graphlab.capture.file import File
 from graphlab.capture.inputs import Inputs, as_inputs
-from graphlab.errors import CaptureError, UnknownFormat
+from graphlab.capture.looks import describe
+from graphlab.errors import CaptureError, GraphlabError, UnknownFormat
 from graphlab.ir.program import Attempt, Program
 from graphlab.ir.verify import ensure_verified
+
+if TYPE_CHECKING:
+    from graphlab.compilers.results import Compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +95,58 @@ def attempts(
             yield Tried(Attempt(method, True, time.perf_counter() - start), program, None)
 
 
-def load(path: str | Path, *, select: str | None = None) -> Program:
+def load(path: str | Path, *, select: str | None = None, trust: bool = False) -> Program:
     """Read a graph file of any format a reader takes, by content, whatever its name.
 
     Args:
         path: the file or directory.
         select: which program, where the file holds several (a name the error message lists).
+        trust: let the framework itself read it, where the format has such a way (TorchScript, ``torch.export``): that may
+            run code from the file. Without it nothing from the file is run.
 
     Raises:
         UnknownFormat: no reader takes it.
+        SelectError: it holds several programs, and ``select`` names none of them.
         FormatError: it is of a known format, but not sound; the message has the place.
-        GraphlabError: it is not there or cannot be read.
+        GraphlabError: it is not there or cannot be read, or there is no trusted way.
     """
     file = File.open(path)
+    module = reader_of(file)
+    if not trust:
+        return ensure_verified(module.read(file, select=select))
+    if not hasattr(module, "read_trusted"):
+        raise GraphlabError(
+            f"read {path} by its framework", found=f"{module.READS} are read without one", do="read it without trust: nothing is lost"
+        )
+    return ensure_verified(module.read_trusted(file, select=select))
+
+
+def load_compiled(path: str | Path, *, select: str | None = None) -> Compiled | None:
+    """The compile that a file records, its stages in order: an XLA dump directory, a ``TORCH_TRACE`` log, an AOTInductor package.
+
+    ``None`` for a file of a format that records none.
+
+    Raises:
+        As :func:`load`.
+    """
+    file = File.open(path)
+    module = reader_of(file)
+    if not hasattr(module, "read_compiled"):
+        return None
+    compiled: Compiled = module.read_compiled(file, select=select)
+    return compiled
+
+
+def reader_of(file: File) -> ModuleType:
+    """The reader that takes a file. Raises UnknownFormat where none does."""
     module = adapter_for(file)
     if module is None:
         raise UnknownFormat(
-            f"read {path}",
-            found=f"its content is of no format graphlab reads ({file.describe()})",
-            do="graphlab reads HLO text and .graphlab files so far (docs/formats.md); capture other models live, from a Python file",
+            f"read {file.name}",
+            found=f"it is not a format graphlab reads: {describe(file)}",
+            do="docs/formats.md lists what it reads; models in Python files are captured live",
         )
-    program: Program = module.read(file, select=select)
-    return ensure_verified(program)
+    return module
 
 
 def _describe(model: object) -> str:
@@ -120,4 +154,4 @@ def _describe(model: object) -> str:
     return f"a {kind.__module__}.{kind.__qualname__}"
 
 
-__all__ = ["Tried", "adapter_for", "attempts", "capture_live", "load"]
+__all__ = ["Tried", "adapter_for", "attempts", "capture_live", "load", "load_compiled", "reader_of"]

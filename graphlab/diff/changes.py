@@ -117,8 +117,8 @@ class AttributeChanged:
 
 @dataclass(frozen=True, slots=True)
 class TypeChanged:
-    """The type of one output. ``aspects``: which of ``dtype``, ``dims``, ``layout``, ``sharding`` differ, or ``kind``
-    (tensor against tuple), or ``arity`` (one side has no such output)."""
+    """The type of one output. ``aspects``: which of ``dtype``, ``dims``, ``layout``, ``sharding``,
+    ``quantization``, ``placement`` differ, or ``kind`` (tensor against tuple), or ``arity`` (one side has no such output)."""
 
     at: Site
     port: int

@@ -68,7 +68,7 @@ def unplaced(kind: ValueType) -> Hashable:
     """A type without layout and sharding."""
     match kind:
         case TensorType():
-            return (kind.dtype, kind.dims)
+            return (kind.dtype, kind.dims, kind.quantization, kind.placement)
         case TupleType():
             return tuple(map(unplaced, kind.elements))
     return kind

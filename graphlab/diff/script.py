@@ -44,6 +44,7 @@ COMMUTATIVE = frozenset(
     ("Add", "Mul", "Max", "Min", "And", "Or", "Xor", "Equal", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Sum", "Mean")
 )  # fmt: skip
 """ONNX operators whose operands may change places."""
+TYPE_ASPECTS = ("dtype", "dims", "layout", "sharding", "quantization", "placement")
 
 
 def edit_script(a: Program, b: Program, alignment: Alignment) -> GraphDiff:
@@ -69,7 +70,7 @@ def type_aspects(old: ValueType | None, new: ValueType | None) -> tuple[str, ...
         return ("arity",)
     if not isinstance(old, TensorType) or not isinstance(new, TensorType):
         return ("kind",) if type(old) is not type(new) else ("elements",)
-    return tuple(f for f in ("dtype", "dims", "layout", "sharding") if getattr(old, f) != getattr(new, f))
+    return tuple(f for f in TYPE_ASPECTS if getattr(old, f) != getattr(new, f))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Control, Graph, Operand
 from graphlab.ir.program import ROLES, Attempt, DimRange, Program, Signature, Slot, Source
-from graphlab.ir.values import Dim, OpaqueType, SymDim, TensorType, TokenType, TupleType, ValueType
+from graphlab.ir.values import Dim, OpaqueType, Quantization, SymDim, TensorType, TokenType, TupleType, ValueType
 from graphlab.ir.verify import ensure_verified
 
 VERSION = 1
@@ -130,6 +130,10 @@ class _Encoder:
                     record["layout"] = value.layout
                 if value.sharding is not None:
                     record["sharding"] = value.sharding
+                if value.quantization is not None:
+                    record["quantization"] = _quantization_record(value.quantization)
+                if value.placement is not None:
+                    record["placement"] = value.placement
                 return record
             case TupleType():
                 return {"tuple": [self.type(e) for e in value.elements]}
@@ -152,7 +156,7 @@ class _Encoder:
             case None | bool() | int() | str():
                 return value
             case float():
-                return value if math.isfinite(value) else {"float": repr(value)}
+                return _number(value)
             case complex():
                 return {"complex": [self.value(value.real), self.value(value.imag)]}
             case tuple():
@@ -266,6 +270,8 @@ class _Decoder:
                 None if dims is None else tuple(_dim(d) for d in dims),
                 _optional_text(record.get("layout")),
                 _optional_text(record.get("sharding")),
+                _quantization(record["quantization"]) if "quantization" in record else None,
+                _optional_text(record.get("placement")),
             )
         if "tuple" in record:
             return TupleType(tuple(self.type(i) for i in record["tuple"]))
@@ -339,6 +345,27 @@ def _optional_text(value: Any) -> str | None:
 
 def _dim(value: Any) -> Dim:
     return SymDim(value) if isinstance(value, str) else None if value is None else _int(value)
+
+
+def _quantization_record(value: Quantization) -> dict[str, Any]:
+    record: dict[str, Any] = {"scales": [_number(s) for s in value.scales], "zero_points": list(value.zero_points)}
+    given = {key: getattr(value, key) for key in ("axis", "expressed", "storage_min", "storage_max")}
+    return record | {key: it for key, it in given.items() if it is not None}
+
+
+def _quantization(record: dict[str, Any]) -> Quantization:
+    return Quantization(
+        tuple(float(s["float"] if isinstance(s, dict) else s) for s in record["scales"]),
+        tuple(_int(z) for z in record["zero_points"]),
+        _optional_int(record.get("axis")),
+        _optional_text(record.get("expressed")),
+        _optional_int(record.get("storage_min")),
+        _optional_int(record.get("storage_max")),
+    )
+
+
+def _number(value: float) -> float | dict[str, str]:
+    return value if math.isfinite(value) else {"float": repr(value)}
 
 
 def _ints(values: Iterable[Any]) -> tuple[int | None, ...]:

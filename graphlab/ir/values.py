@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import isnan, nan, prod
 from typing import TypeAlias
 
 from graphlab.errors import GraphlabError
@@ -28,18 +28,52 @@ Dim: TypeAlias = int | SymDim | None
 """A known size, a symbolic one, or ``None``: the source does not say."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How stored integers stand for real numbers: ``real = scale * (stored - zero_point)``.
+
+    Attributes:
+        scales: one for the whole tensor, or one for each index of ``axis``.
+        zero_points: as many as ``scales``.
+        axis: the dimension that has a scale an index; ``None`` where one scale holds for all.
+        expressed: the element type of the real numbers, where the source says.
+        storage_min, storage_max: the stored integers' range, where the source narrows it.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int | None = None
+    expressed: str | None = None
+    storage_min: int | None = None
+    storage_max: int | None = None
+
+    def __post_init__(self) -> None:
+        if any(map(isnan, self.scales)):  # one NaN object, so that a type with one equals itself
+            object.__setattr__(self, "scales", tuple(nan if isnan(scale) else scale for scale in self.scales))
+
+    def __str__(self) -> str:
+        if self.axis is None and len(self.scales) == 1:
+            zero = self.zero_points[0] if self.zero_points else 0
+            return f"q({self.scales[0]:.6g}{f':{zero}' if zero else ''})"
+        return f"q({len(self.scales)} scales{'' if self.axis is None else f' along {self.axis}'})"
+
+
 @dataclass(frozen=True)
 class TensorType:
     """An array of ``dtype`` (a NumPy or ml_dtypes name, or ``string``) with ``dims``.
 
     ``dims`` is ``None`` where even the rank is unknown. ``layout`` and ``sharding`` keep the
     source's own spelling (XLA's ``{1,0:T(8,128)}``, Shardy's or HLO's sharding text).
+    ``dtype`` is the stored one: ``quantization`` says what its integers stand for. ``placement``
+    is who holds the value, where the source has several parties (TFF's ``CLIENTS`` and ``SERVER``).
     """
 
     dtype: str
     dims: tuple[Dim, ...] | None = ()
     layout: str | None = None
     sharding: str | None = None
+    quantization: Quantization | None = None
+    placement: str | None = None
 
     @property
     def rank(self) -> int | None:
@@ -63,7 +97,9 @@ class TensorType:
 
     def __str__(self) -> str:
         dims = "*" if self.dims is None else ",".join("?" if d is None else str(d) for d in self.dims)
-        return f"{SHORT_DTYPES.get(self.dtype, self.dtype)}[{dims}]{self.layout or ''}"
+        quantized = "" if self.quantization is None else f" {self.quantization}"
+        placed = "" if self.placement is None else f"@{self.placement}"
+        return f"{SHORT_DTYPES.get(self.dtype, self.dtype)}[{dims}]{self.layout or ''}{quantized}{placed}"
 
 
 @dataclass(frozen=True, slots=True)

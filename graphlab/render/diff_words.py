@@ -135,7 +135,7 @@ def _changed_types(old: ValueType | None, new: ValueType | None) -> str:
         pairs = [(i, x, y) for i, (x, y) in enumerate(zip(old.elements, new.elements, strict=True)) if x != y]
         shown = "; ".join(f"[{i}] {_cut(str(x))} -> {_cut(str(y))}" for i, x, y in pairs[:2])
         return f"{shown}; ... {len(pairs)} in all" if len(pairs) > 2 else shown
-    if isinstance(old, TensorType) and isinstance(new, TensorType) and str(old) == str(new):
+    if isinstance(old, TensorType) and isinstance(new, TensorType) and str(old) == str(new) and old.quantization == new.quantization:
         return f"{old.sharding or 'no sharding'} -> {new.sharding or 'no sharding'}"
     return f"{'none' if old is None else _cut(str(old))} -> {'none' if new is None else _cut(str(new))}"
 

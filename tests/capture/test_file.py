@@ -1,83 +1,95 @@
-"""What a file that no reader takes looks like."""
+"""Files: heads, stretches, loaders, directories."""
 
 from __future__ import annotations
 
-import io
-import zipfile
+import os
 from pathlib import Path
 
 import pytest
 
-import graphlab
-from graphlab.capture.file import File
-from graphlab.errors import UnknownFormat
+from graphlab.capture.file import HEAD_BYTES, File
+from graphlab.errors import FormatError, GraphlabError, ValueUnavailable
 
 
-def zipped(*names: str) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for name in names:
-            archive.writestr(name, b"0")
-    return data.getvalue()
-
-
-CASES = [
-    (b"module @jit_f attributes {mhlo.num_partitions = 1 : i32} {\n", "MLIR text"),
-    (b"// made by hand\nmodule {\n", "MLIR text"),
-    (b'#loc1 = loc("x")\nmodule @jit_f {\n', "MLIR text"),
-    (b"func.func @main() {\n", "MLIR text"),
-    (b"ML\xefR\x06", "MLIR bytecode"),
-    (b'hlo_module {\n  name: "m"\n', "HloProto"),
-    (b'name: "m"\nentry_computation_name: "main"\n', "HloModuleProto"),
-    (b'node {\n  name: "x"\n', "GraphDef"),
-    (b"{ lambda ; a:f32[]. let\n", "jaxpr"),
-    (b"graph(%self : Net,\n", "TorchScript"),
-    (b"\x08\x0a\x12\x07pytorch", "ONNX"),
-    (b"\x08\x0a:\x10", "ONNX"),
-    (b"\x08\x01\x12\x90", "SavedModel"),
-    (b"\x1c\x00\x00\x00TFL3", "TensorFlow Lite"),
-    (b"\x89HDF\r\n\x1a\n\x00", "HDF5"),
-    (zipped("net/data.pkl", "net/version"), "PyTorch"),
-    (zipped("net/archive_format"), "PyTorch"),
-    (zipped("metadata.json", "config.json", "model.weights.h5"), "Keras"),
-    (zipped("readme.txt"), "a zip archive: not read yet"),
-    (b"\x80\x02\x8a", "pickle"),
-]
-
-
-@pytest.mark.parametrize(("head", "looks"), CASES, ids=[f"{i} {looks}" for i, (_, looks) in enumerate(CASES)])
-def test_formats_not_read_yet_are_named(tmp_path: Path, head: bytes, looks: str) -> None:
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
     path = tmp_path / "file"
-    path.write_bytes(head)
-    with pytest.raises(UnknownFormat) as info:
-        graphlab.load(path)
-    assert looks in info.value.found
-    assert "not read yet" in info.value.found
-    assert "HLO text and .graphlab files" in info.value.do
+    path.write_bytes(bytes(range(256)) * 100)
+    return path
 
 
-@pytest.mark.torch
-def test_torchs_own_archives_are_named(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    net = torch.nn.Linear(2, 2)
-    torch.save(net.state_dict(), tmp_path / "weights.pt")
-    torch.jit.save(torch.jit.trace(net, torch.ones(1, 2)), tmp_path / "script.pt")
-    torch.export.save(torch.export.export(net, (torch.ones(1, 2),)), tmp_path / "export.pt2")
-    for path in tmp_path.iterdir():
-        assert "PyTorch" in File.open(path).describe(), path.name
+def test_the_head_is_read_and_the_rest_mapped(path: Path) -> None:
+    file = File.open(path)
+    assert (len(file.head), file.size, file.name) == (HEAD_BYTES, 25_600, str(path))
+    assert bytes(file.view()[25_590:]) == bytes(range(246, 256))
+    assert file.read() == path.read_bytes()
 
 
-def test_a_saved_models_folder_is_named(tmp_path: Path) -> None:
-    assert File.open(tmp_path).describe() == "a directory"
-    (tmp_path / "saved_model.pb").touch()
-    assert "SavedModel" in File.open(tmp_path).describe()
+def test_a_slice_is_fetched_when_it_is_called(path: Path) -> None:
+    load = File.open(path).slice(1000, 3)
+    assert not isinstance(load, bytes)
+    assert load() == bytes([1000 % 256, 1001 % 256, 1002 % 256])
 
 
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [(b"", "an empty file"), (b" \n", "blank text"), (b"\xff\xfe\x00", "the first ff fe 00"), (b"module for tea", "'module for tea'")],
-)
-def test_anything_else_is_told_as_it_is(tmp_path: Path, data: bytes, told: str) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(data)
-    assert told in File.open(path).describe()
+def test_a_part_is_a_file_with_offsets_of_its_own(path: Path) -> None:
+    part = File.open(path).part("file!inner", 256, 512)
+    assert (part.name, part.size, part.head[:2]) == ("file!inner", 512, b"\0\1")
+    inner = part.part("file!inner!deeper", 10, 5)
+    assert inner.read() == bytes(range(10, 15))
+    load = inner.slice(1, 2)
+    assert not isinstance(load, bytes)
+    assert load() == bytes([11, 12])
+
+
+@pytest.mark.parametrize(("offset", "length"), [(-1, 2), (0, 25_601), (25_600, 1), (3, -1), (1 << 70, 1)])
+def test_no_slice_leads_out_of_the_file(path: Path, offset: int, length: int) -> None:
+    for make in (File.open(path).slice, lambda o, n: File.open(path).part("x", o, n), File.of("memory", path.read_bytes()).slice):
+        with pytest.raises(FormatError, match=f"offset {offset}"):
+            make(offset, length)
+
+
+def test_a_loader_refuses_a_file_that_changed(path: Path) -> None:
+    load = File.open(path).slice(0, 4)
+    assert not isinstance(load, bytes)
+    path.write_bytes(b"other")
+    with pytest.raises(ValueUnavailable, match="has changed"):
+        load()
+    path.unlink()
+    with pytest.raises(ValueUnavailable, match="No such file"):
+        load()
+
+
+def test_more_than_the_limit_is_not_read(path: Path) -> None:
+    with pytest.raises(FormatError, match="25,600 bytes; 100 is the most"):
+        File.open(path).read(100)
+
+
+def test_bytes_in_memory_are_a_file(tmp_path: Path) -> None:
+    file = File.of("a.zip!b", b"abc")
+    assert (file.head, file.size, file.read(), file.slice(1, 2), file.is_dir) == (b"abc", 3, b"abc", b"bc", False)
+
+
+def test_an_entry_stays_within_its_directory(tmp_path: Path) -> None:
+    home = tmp_path / "model"
+    (home / "sub").mkdir(parents=True)
+    (home / "sub" / "a").write_bytes(b"in")
+    (tmp_path / "secret").write_bytes(b"out")
+    (home / "link").symlink_to(tmp_path / "secret")
+    file = File.open(home)
+    assert file.is_dir
+    assert file.entries() == ("link", "sub")
+    assert file.entry("sub/a").read() == b"in"
+    for name in ("../secret", "link", str(tmp_path / "secret"), "sub/../../secret", "none", "nul\0byte", "x" * 5000):
+        assert not file.has(name)
+        with pytest.raises(FormatError, match="no such file within"):
+            file.entry(name)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GraphlabError, match="neither a file nor a directory"):
+        File.open(tmp_path / "pipe")
+    with pytest.raises(GraphlabError, match="No such file"):
+        File.open(tmp_path / "none")
+    with pytest.raises(GraphlabError, match="null"):
+        File.open("a\0b")

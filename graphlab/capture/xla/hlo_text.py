@@ -8,18 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from graphlab.capture.file import File, digest
+from graphlab.capture.file import File
 from graphlab.capture.xla.hlo_computation import ComputationReader
 from graphlab.capture.xla.hlo_lexer import HloText
 from graphlab.capture.xla.hlo_metadata import Metadata
 from graphlab.capture.xla.hlo_module import Module, read_module
 from graphlab.errors import FormatError
+from graphlab.ir.constants import digest
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Graph
 from graphlab.ir.program import DimRange, Program, Signature, Slot, Source
 from graphlab.ir.values import SymDim, TensorType, TupleType, ValueType
 
+READS = "HLO modules as text (.hlo, .txt)"
 _SNIFF_BYTES = 1 << 20
 _SPLIT = re.compile(r"// -----[ \t\r]*(?:\n|$)")  # the line between two inputs of one file (LLVM's split-input-file)
 _HEADER = re.compile(r"HloModule\s+([\w.\-]+)", re.ASCII)
@@ -39,11 +41,7 @@ def matches(target: object) -> bool:
     head = HloText(_decoded(target.head), None)
     pos = head.skip(0)
     if pos >= head.end - 200 and target.size > len(target.head):  # long comments: the start lies further on
-        try:
-            with target.path.open("rb") as stream:
-                head = HloText(_decoded(stream.read(_SNIFF_BYTES)), None)
-        except OSError:
-            return False
+        head = HloText(_decoded(bytes(target.view()[:_SNIFF_BYTES])), None)
         pos = head.skip(0)
     return _START.match(head.text, pos) is not None
 
@@ -64,7 +62,7 @@ def read(file: File, *, select: str | None = None) -> Program:
             do="check that the file is whole",
             where=f"{file.path}:{error.start}",
         ) from error
-    return parse_hlo(text, path=str(file.path), select=select).replace_source(digest=digest(data))
+    return parse_hlo(text, path=file.name, select=select).replace_source(digest=digest(data))
 
 
 def parse_hlo(text: str, *, path: str | None = None, select: str | None = None) -> Program:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from graphlab.compilers import child
+from graphlab import child
 
 
 def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from graphlab.compilers import child
+from graphlab import child
 from graphlab.errors import CompileError
 
 Ask = Callable[..., child.Outcome]
@@ -61,7 +61,7 @@ def test_the_answer_comes_back_and_the_screen_stays_clean(ask: Ask, capfd: pytes
 
 def test_a_worker_imports_neither_networkx_nor_numpy(ask: Ask) -> None:
     modules = ask("answer", {"numbers": []}).result["modules"]
-    assert "graphlab.compilers.child" in modules
+    assert "graphlab.child" in modules
     assert not {"networkx", "numpy", "torch", "jax", "tensorflow"} & set(modules)
 
 
@@ -127,7 +127,7 @@ def test_it_ends_when_the_parent_is_killed(tmp_path: Path) -> None:
             "-c",
             textwrap.dedent(f"""
                 from pathlib import Path
-                from graphlab.compilers import child
+                from graphlab import child
                 child.run("child_workers", {{"do": "sleep"}}, folder=Path({str(tmp_path / "job")!r}), asked="sleep",
                           paths=[Path({str(Path(__file__).parent)!r})])
             """),

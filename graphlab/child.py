@@ -1,4 +1,4 @@
-"""Runs a worker module of ours in a child process, so that a compiler's crash, flags and memory are not ours.
+"""Runs a worker module of ours in a child process, so that the crash, flags and memory of a compiler or a native parser are not ours.
 
 The parent calls :func:`run`; the worker module ends in ``child.serve(handle)``. Both sides share one
 folder, which is the worker's working directory: ``request.json``, ``result.json``, ``step.txt`` (what
