@@ -13,6 +13,7 @@ from graphlab.capture.torch import ops
 from graphlab.capture.torch.arguments import Arguments
 from graphlab.capture.torch.frames import Stacks
 from graphlab.capture.torch.modules import describe
+from graphlab.capture.torch.operators import also, canonical_for
 from graphlab.capture.torch.private import HigherOrderOperator
 from graphlab.capture.torch.regions import Bound, Callee, region
 from graphlab.capture.torch.values import Rename, Ties, Types, as_is, class_name, constant, literal, text_constant
@@ -160,7 +161,7 @@ class Walk:
         if value != _NOTHING or node.users:
             data["outputs"] = (value,)
         if known.canonical:
-            canonical = ops.canonical_for(known.canonical, value)
+            canonical = canonical_for(known.canonical, value)
             if canonical:
                 data["canonical"] = canonical
         arguments = Arguments(self._rename)
@@ -175,7 +176,7 @@ class Walk:
         if known.condition is not None:
             effects = ops.effects_here(known, _argument(node, known))
         if arguments.attrs.get("inplace") is True:
-            effects = ops.also(effects, "writes_state")
+            effects = also(effects, "writes_state")
         if effects:
             data["effects"] = effects
         return data, arguments.nodes
@@ -214,7 +215,7 @@ class Walk:
 
     def _higher_order(self, node: torch.fx.Node, callees: dict[torch.fx.Node, Callee]) -> tuple[dict[str, Any], list[torch.fx.Node]]:
         known = ops.target(node.target)
-        bound = Bound(node.args, node.kwargs, callees)
+        bound = Bound(node.args, node.kwargs, callees, torch.fx.Node)
         made = region(known.op, bound, self._trips(known.op, node))
         data: dict[str, Any] = {"kind": "op", "op": known.op, "outputs": (self._value(node),)}
         if made.calls:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from graphlab.capture.torch.jit_values import unmangled, value_type
-from graphlab.capture.torch.ops import canonical_for
+from graphlab.capture.torch.operators import canonical_for
 from graphlab.capture.torch.private import Schema
 from graphlab.capture.torch.values import constant, literal
 from graphlab.ir.frozen import FrozenDict

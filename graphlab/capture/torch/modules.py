@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from graphlab.capture.torch.ops import also, canonical_for
+from graphlab.capture.torch.operators import also, canonical_for
 from graphlab.capture.torch.values import class_name, literal
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.ops import lookup

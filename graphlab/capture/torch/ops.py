@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 
+from graphlab.capture.torch.operators import MODULES, PURE_BUILTINS, also, without_overload
 from graphlab.capture.torch.private import HigherOrderOperator, OpOverload, OpOverloadPacket, argument_names, defaults, is_mutable
 from graphlab.ir.ops import lookup
-from graphlab.ir.values import TensorType, ValueType
 from graphlab.ir.vocabulary.torch import EFFECT_IF
-
-# Where Python's and torch's own modules are spelt otherwise than users spell them.
-_MODULES: Mapping[str, str] = {
-    "_operator": "operator",
-    "torch._C._nn": "torch.nn.functional",
-    "torch._C._special": "torch.special",
-    "torch._C._linalg": "torch.linalg",
-    "torch._C._fft": "torch.fft",
-    "torch.functional": "torch",
-}
-_PURE_BUILTINS = frozenset(
-    {"abs", "bool", "divmod", "float", "getattr", "int", "isinstance", "len", "max", "min", "pow", "range", "round", "sum"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +54,9 @@ def target(of: Callable[..., Any] | str) -> Target:
     elif not isinstance(of, (OpOverloadPacket, HigherOrderOperator)):
         arguments = _python_arguments(of)
         module, _, called = op.partition(".")
-        if module == "math" or (module == "builtins" and called in _PURE_BUILTINS):
+        if module == "math" or (module == "builtins" and called in PURE_BUILTINS):
             effects = ()
-    return Target(op, arguments, info.canonical, effects, EFFECT_IF.get(_without_overload(op)))
+    return Target(op, arguments, info.canonical, effects, EFFECT_IF.get(without_overload(op)))
 
 
 def name(of: Callable[..., Any] | str) -> str:
@@ -85,19 +72,7 @@ def name(of: Callable[..., Any] | str) -> str:
     # torch's C functions are methods of holders such as _VariableFunctionsClass
     if module.startswith("torch") and inspect.isbuiltin(of):
         called = called.rpartition(".")[2]
-    return f"{_MODULES.get(module, module)}.{called}"
-
-
-def canonical_for(name: str, result: ValueType) -> str | None:
-    """The ONNX operator at one call, whose result has that type.
-
-    ONNX's Gemm takes matrices only, and its bitwise operators no booleans, for which it has others.
-    """
-    if not isinstance(result, TensorType):
-        return None if name == "Gemm" else name
-    if name == "Gemm":
-        return name if result.rank == 2 else None
-    return name.removeprefix("Bitwise") if result.dtype == "bool" else name
+    return f"{MODULES.get(module, module)}.{called}"
 
 
 def effects_here(known: Target, argument: Callable[[str], Any]) -> tuple[str, ...]:
@@ -132,15 +107,6 @@ def default(of: object, argument: str) -> Any:
         if found is not inspect.Parameter.empty:
             return found
     raise KeyError(argument)
-
-
-def also(effects: tuple[str, ...], effect: str) -> tuple[str, ...]:
-    """The effects with one more, once."""
-    return effects if effect in effects else (*effects, effect)
-
-
-def _without_overload(op: str) -> str:
-    return ".".join(op.split(".")[:2]) if op.startswith("aten.") else op
 
 
 def _python_arguments(of: Callable[..., Any]) -> tuple[str, ...] | None:

@@ -16,6 +16,7 @@ try:
 
     _parse_schema = torch._C.parse_schema
     _parameters, _buffers = torch._C.ParameterDict, torch._C.BufferDict
+    _all_operator_names = torch._C._dispatch_get_all_op_names
 except (ImportError, AttributeError) as error:
     raise GraphlabError(
         "work with this torch",
@@ -38,6 +39,11 @@ def is_mutable(of: OpOverload) -> bool:
     """Whether the schema says that the operator writes to an argument."""
     mutable: bool = of._schema.is_mutable
     return mutable
+
+
+def operator_names(namespaces: tuple[str, ...]) -> list[str]:
+    """Names of the operators registered under some namespaces: ``aten::add.Tensor``."""
+    return [name for name in _all_operator_names() if name.partition("::")[0] in namespaces]
 
 
 class Schema:
@@ -79,6 +85,7 @@ __all__ = [
     "argument_names",
     "defaults",
     "is_mutable",
+    "operator_names",
     "script_function",
     "slot_role",
     "tree_leaves",

@@ -5,11 +5,9 @@ Argument orders are those of the operators' ``__call__`` in ``torch/_higher_orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import torch.fx
 
 from graphlab.ir.graph import Call, Control
 
@@ -39,16 +37,20 @@ class Bound:
 
     ``leaves`` are the flattened arguments in order: a :class:`Callee`, an operand slot (int), or
     ``None`` for a literal.
+
+    Args:
+        node: the class of what stands for a node's value among the arguments.
     """
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], callees: dict[torch.fx.Node, Callee]) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], callees: Mapping[Any, Callee], node: type) -> None:
         self._callees = callees
-        self.nodes: list[torch.fx.Node] = []
+        self._node = node
+        self.nodes: list[Any] = []
         self.args: list[list[Callee | int | None]] = [list(self._flat(a)) for a in args]
         self.kwargs: dict[str, list[Callee | int | None]] = {k: list(self._flat(v)) for k, v in kwargs.items()}
 
     def _flat(self, value: Any) -> Iterator[Callee | int | None]:
-        if isinstance(value, torch.fx.Node):
+        if isinstance(value, self._node):
             callee = self._callees.get(value)
             if callee is not None:
                 yield callee
@@ -68,9 +70,12 @@ class Bound:
         """Operand slots of whole arguments; ``None`` for a literal."""
         return tuple(leaf for p in positions if p < len(self.args) for leaf in self.args[p] if not isinstance(leaf, Callee))
 
+    def holds_callee(self, position: int) -> bool:
+        """Whether an argument is a graph, or a tuple with one graph in it."""
+        return position < len(self.args) and sum(1 for leaf in self.args[position] if isinstance(leaf, Callee)) == 1
+
     def callee(self, position: int) -> Callee:
-        [found] = self.args[position]
-        assert isinstance(found, Callee)
+        [found] = [leaf for leaf in self.args[position] if isinstance(leaf, Callee)]
         return found
 
     def in_order(self) -> list[Callee | int | None]:
@@ -85,7 +90,9 @@ def region(op: str, bound: Bound, trip_count: int | str | None = None) -> Region
         trip_count: size of the scanned dimension, for a scan or map.
     """
     known = _KNOWN.get(op)
-    return known(bound, trip_count) if known else _any(bound)
+    if known is None or not all(map(bound.holds_callee, known[1])):
+        return _any(bound)
+    return known[0](bound, trip_count)
 
 
 def _call(callee: Callee, operands: Slots, carried: int = 0) -> Call:
@@ -97,7 +104,7 @@ def _cond(bound: Bound, _: object) -> Region:
     operands = bound.slots(3)
     calls = {"then": _call(bound.callee(1), operands), "else": _call(bound.callee(2), operands)}
     predicate = bound.slots(0)
-    return Region(calls, Control("conditional", predicate=predicate[0]))
+    return Region(calls, Control("conditional", predicate=predicate[0] if predicate else None))
 
 
 def _while_loop(bound: Bound, _: object) -> Region:
@@ -126,8 +133,7 @@ def _associative_scan(bound: Bound, _: object) -> Region:
 
 
 def _flex_attention(bound: Bound, _: object) -> Region:
-    score = bound.callee(3)
-    [mask] = [leaf for leaf in bound.args[4] if isinstance(leaf, Callee)]
+    score, mask = bound.callee(3), bound.callee(4)
     # the operation makes score, batch, head, query and key index; the mask takes no score
     return Region(
         {
@@ -137,13 +143,14 @@ def _flex_attention(bound: Bound, _: object) -> Region:
     )
 
 
-_KNOWN = {
-    "higher_order.cond": _cond,
-    "higher_order.while_loop": _while_loop,
-    "higher_order.scan": _scan,
-    "higher_order.map_impl": _map,
-    "higher_order.associative_scan": _associative_scan,
-    "higher_order.flex_attention": _flex_attention,
+# operator -> what it does, and which of its arguments are graphs
+_KNOWN: dict[str, tuple[Callable[[Bound, int | str | None], Region], tuple[int, ...]]] = {
+    "higher_order.cond": (_cond, (1, 2)),
+    "higher_order.while_loop": (_while_loop, (0, 1)),
+    "higher_order.scan": (_scan, (0,)),
+    "higher_order.map_impl": (_map, (0,)),
+    "higher_order.associative_scan": (_associative_scan, (0,)),
+    "higher_order.flex_attention": (_flex_attention, (3, 4)),
 }
 
 
