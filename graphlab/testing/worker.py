@@ -1,0 +1,75 @@
+"""Reads a file twice in a process of its own and tells what that did: ``python -m graphlab.testing.worker '["path", null]'``.
+
+The first reading imports what it needs. The second is watched by Python's audit events: by then nothing is left to import,
+so any code run, file written, program started or connection opened is the file's doing.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+FRAMEWORKS = ("torch", "tensorflow", "jax", "jaxlib", "keras", "onnx", "tensorflow_federated")
+# https://docs.python.org/3/library/audit_events.html
+_FORBIDDEN = ("exec", "import", "pickle.find_class", "socket.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.startfile",
+              "ctypes.dlopen", "ctypes.dlsym", "code.__new__", "marshal.load", "os.remove", "os.rename", "os.mkdir", "os.symlink",
+              "shutil.", "urllib.Request", "ftplib.", "webbrowser.")  # fmt: skip
+
+
+def main(argument: str) -> None:
+    path, select = json.loads(argument)
+    from graphlab.capture.dispatch import load
+    from graphlab.ir.constants import digest
+    from graphlab.ir.format import dumps
+
+    before = _resident()
+    program = load(path, select=select)
+    grown = _resident() - before
+    loaded = [name for name in FRAMEWORKS if name in sys.modules]
+    told = digest(dumps(program))
+
+    events: list[str] = []
+    watching = [True]
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if watching[0] and _is_forbidden(event, arguments):
+            events.append(f"{event} {arguments!r:.120}")
+
+    sys.addaudithook(watch)
+    load(path, select=select)
+    watching[0] = False
+    print(json.dumps({"digest": told, "grown_bytes": grown, "events": events, "frameworks": loaded}))
+
+
+def _is_forbidden(event: str, arguments: tuple[Any, ...]) -> bool:
+    if event == "open":
+        return isinstance(arguments[1], str) and any(c in arguments[1] for c in "wax+") and not _is_childs(arguments[0])
+    if event == "subprocess.Popen":
+        return not _is_child(arguments[1])
+    if event in ("os.remove", "os.mkdir", "os.rename") or event.startswith("shutil."):
+        return not _is_childs(arguments[0])
+    return event.startswith(_FORBIDDEN)
+
+
+def _is_child(command: Any) -> bool:
+    """Whether it is graphlab's own child process, in which a native parser runs."""
+    from graphlab import child
+
+    return isinstance(command, list) and child.BOOT in command
+
+
+def _is_childs(path: Any) -> bool:
+    """Whether it lies in the folder of such a child."""
+    return isinstance(path, str | Path) and any(part.startswith("graphlab-") for part in Path(path).parts)
+
+
+def _resident() -> int:
+    """The largest resident memory of this process so far, in bytes (``ru_maxrss`` is in KiB, on macOS in bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
