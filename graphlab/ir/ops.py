@@ -30,8 +30,11 @@ Code that runs on the host and that nobody here can read (a Python callback) is 
 _FAMILIES: dict[str, str] = {
     **dict.fromkeys(("aten", "prim", "prims", "torch", "torchvision", "operator", "method", "higher_order",
                      "quantized", "_c10d_functional", "c10d", "rpc", "symbolic"), "torch"),
-    "tf": "tensorflow", "keras": "tensorflow",
+    "tf": "tensorflow",
+    "keras": "tensorflow",
+    "tflite": "tflite",
     "jax": "jax",
+    "onnx": "onnx",
     **dict.fromkeys(("hlo", "stablehlo", "mhlo", "vhlo", "chlo", "func", "sdy", "arith", "shape"), "xla"),
 }  # fmt: skip
 
