@@ -10,7 +10,7 @@ from typing import Any
 
 from graphlab import registry
 from graphlab.analyzers import compile_results, constant_folding, control_flow, fidelity, size
-from graphlab.capture.dispatch import Tried, attempts, load
+from graphlab.capture.dispatch import Tried, attempts, load, load_compiled
 from graphlab.capture.inputs import as_inputs
 from graphlab.compilers.results import Compiled
 from graphlab.errors import CompileError, MissingExtra
@@ -87,7 +87,7 @@ def inspect(
             fails is no error: the report says so.
     """
     if isinstance(target, (str, Path)):
-        report = inspect_program(load(target), name=name or str(target))
+        report = inspect_file(target, name=name or str(target))
     elif isinstance(target, Program):
         report = inspect_program(target, name=name or target.entry)
     else:
@@ -132,8 +132,22 @@ def inspect_model(
     return Report(name, chosen, tuple(tries), _analyses(chosen), captures)
 
 
+def inspect_file(path: str | Path, *, select: str | None = None, trust: bool = False, name: str) -> Report:
+    """Read a graph file and analyze it; where it records a compile, that is in the outcomes. Compiles nothing.
+
+    Raises:
+        GraphlabError: see :func:`graphlab.load`.
+    """
+    report = inspect_program(load(path, select=select, trust=trust), name=name)
+    compiled = load_compiled(path, select=select)
+    if compiled is None:
+        return report
+    results = compile_results.analyze(compiled)
+    return replace(report, outcomes=(Outcome(compiled.compiler, compiled, results, findings=results.findings),))
+
+
 def inspect_program(program: Program, *, name: str) -> Report:
-    """Analyze a program that was read from a file."""
+    """Analyze a program."""
     return Report(name, program, (), _analyses(program), {program.source.method: fidelity.analyze(program).findings})
 
 
@@ -141,9 +155,10 @@ def compile_report(report: Report, *, announce: Callable[[str], None] = _silent,
     """The report with an outcome for every compiler that takes its program. A refusal or a crash is an outcome too.
 
     A compiler that can keep the program around its folding passes does, so that the report can say what folding did.
+    A file that records its compile is not compiled again.
     """
     options = {"passes": "constant_folding", **options}
-    if report.program is None:
+    if report.program is None or report.outcomes:
         return report
     outcomes = []
     for name in registry.table("compilers"):

@@ -6,17 +6,16 @@ import argparse
 import json
 from pathlib import Path
 
-from graphlab.cli.output import busy, check_svg, write
+from graphlab.cli.output import TRUST, busy, check_svg, write
 from graphlab.errors import GraphlabError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("a", metavar="A", help="a graph file, model.py or model.py:name")
+    parser.add_argument("a", metavar="A", help="a graph file, file@name of one that holds several, model.py or model.py:name")
     parser.add_argument("b", metavar="B", help="the other")
     parser.add_argument("--input", action="append", default=[], metavar="TYPE", help="an input of the models, 'f32[2,5,8]'; repeatable")
-    parser.add_argument("--select-a", metavar="NAME", help="which program of A, where it holds several")
-    parser.add_argument("--select-b", metavar="NAME", help="which program of B, where it holds several")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--stat", action="store_true", help="counts by region and kind instead of the changes")
     shown.add_argument("--json", action="store_true", help="the whole diff as JSON")
@@ -39,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
     check_svg(args.svg)
     with busy("reading") as say:
         sides = []
-        for spec, select in ((args.a, args.select_a), (args.b, args.select_b)):
+        for spec in (args.a, args.b):
             say(spec)
-            sides.append(open_target(spec, args.input if python_file(spec) else (), select=select))
+            sides.append(open_target(spec, args.input if python_file(spec) else (), trust=args.trust))
     (name_a, a), (name_b, b) = sides
     with busy("comparing"):
         found = diff(a, b, names=(name_a, name_b))

@@ -9,16 +9,15 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphlab.capture.dispatch import load
-from graphlab.cli.output import busy, check_svg, write
-from graphlab.cli.targets import find_models, model_name, python_file
+from graphlab.cli.output import TRUST, busy, check_svg, write
+from graphlab.cli.targets import find_models, graph_file, model_name, python_file
 from graphlab.errors import GraphlabError, InputsNeeded
 from graphlab.findings import Severity
-from graphlab.report import Report, compile_report, inspect_model, inspect_program
+from graphlab.report import Report, compile_report, inspect_file, inspect_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="MODEL", help="model.py, model.py:name, or a graph file of any readable format")
+    parser.add_argument("target", metavar="MODEL", help="model.py, model.py:name, a graph file, or file@name of one that holds several")
     parser.add_argument(
         "--input",
         action="append",
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--method", help="method of capture (torch: export, jit.script, fx, jit.trace; jax: jaxpr, stablehlo, hlo)")
     parser.add_argument("--every-method", action="store_true", help="try every method of capture, even where the best one works")
-    parser.add_argument("--select", metavar="NAME", help="which program of a file that holds several")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     parser.add_argument("--no-compile", action="store_true", help="do not compile: say what was captured, and stop")
     parser.add_argument("--json", action="store_true", help="print the report as JSON (graphlab/render/report.schema.json)")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw what was captured")
@@ -76,13 +75,10 @@ def _reports(args: argparse.Namespace) -> Iterator[Report]:
                     do="leave that option away",
                 )
         with busy(f"reading {args.target}"):
-            report = inspect_program(load(args.target, select=args.select), name=args.target)
+            path, select = graph_file(args.target)
+            report = inspect_file(path, select=select, trust=args.trust, name=args.target)
         yield report
         return
-    if args.select:
-        raise GraphlabError(
-            f"use --select with {args.target}", found="it is a Python file", do=f"name the model: {args.target}:{args.select}"
-        )
     with busy(f"running {args.target}"):
         models = find_models(args.target, args.input)
     _one_drawing(args, [model.name for model in models])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # command -> one line of help. Each is a module here with add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {
     "inspect": "show what was captured from a model or graph file, and what becomes of it",
+    "load": "read a graph file and say what it holds; save it as .graphlab",
     "diff": "show what changed between two models or graph files",
     "explain": "explain a finding by its code",
 }

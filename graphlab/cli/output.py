@@ -9,6 +9,8 @@ from pathlib import Path
 
 from graphlab.errors import GraphlabError
 
+TRUST = "let the framework read a file that it alone reads fully (TorchScript, torch.export); that may run code from the file"
+
 
 def write(path: Path, data: bytes) -> None:
     """Write a file, making its folder. Raises GraphlabError where that cannot be done."""

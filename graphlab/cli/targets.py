@@ -20,6 +20,20 @@ def python_file(spec: str) -> tuple[Path, str | None] | None:
     return (Path(path), name) if colon and path.endswith(".py") else None
 
 
+def graph_file(spec: str) -> tuple[Path, str | None]:
+    """``path`` or ``path@name``, which selects one of the programs that the file or directory holds.
+
+    A path that exists as it is written is taken so; else the first ``@`` behind an existing path parts it from the name.
+    """
+    path = Path(spec)
+    if path.exists():
+        return path, None
+    for at in (i for i, c in enumerate(spec) if c == "@" and i):
+        if Path(spec[:at]).exists():
+            return Path(spec[:at]), spec[at + 1 :]
+    return path, None
+
+
 def find_models(spec: str, inputs: Sequence[str] = ()) -> tuple[Found, ...]:
     """The models that a word naming a Python file stands for; ``inputs`` of the command line replace the file's own.
 
@@ -46,14 +60,14 @@ def model_name(spec: str, found: Found) -> str:
     return f"{split[0]}:{found.name}"
 
 
-def open_target(spec: str, inputs: Sequence[str] = (), *, method: str | None = None, select: str | None = None) -> tuple[str, Program]:
+def open_target(spec: str, inputs: Sequence[str] = (), *, method: str | None = None, trust: bool = False) -> tuple[str, Program]:
     """One program from a word of the command line, and its name: the file, with the model's where it is a Python file.
 
     Args:
-        spec: a graph file of any readable format, ``model.py`` or ``model.py:name``.
+        spec: a graph file of any readable format, ``file@name``, ``model.py`` or ``model.py:name``.
         inputs: ``--input`` texts, for a Python file.
         method: method of capture, for a Python file.
-        select: which program of a file that holds several.
+        trust: let the framework read a file, see :func:`graphlab.load`.
 
     Raises:
         GraphlabError: it cannot be had; or a Python file holds several models and none is named.
@@ -61,7 +75,8 @@ def open_target(spec: str, inputs: Sequence[str] = (), *, method: str | None = N
     if python_file(spec) is None:
         if inputs:
             raise GraphlabError(f"use --input with {spec}", found="a graph file has its own inputs", do="leave --input away")
-        return spec, load(spec, select=select)
+        path, select = graph_file(spec)
+        return spec, load(path, select=select, trust=trust)
     found = find_models(spec, inputs)
     names = [model_name(spec, f) for f in found]
     if len(found) > 1:

@@ -16,6 +16,7 @@ from graphlab.compilers.results import Absent, Measured
 from graphlab.findings import Finding, Severity
 from graphlab.ir.frames import Frame
 from graphlab.ir.program import Program
+from graphlab.render.load_text import entries
 from graphlab.render.units import count, metric, size_of
 from graphlab.report import Outcome, Report
 
@@ -41,6 +42,8 @@ def print_capture(out: Console, report: Report) -> None:
     if program is None or report.analyses is None:
         _row(out, "captured", Text("nothing: no method works on it", "bold red"))
         return
+    if len(program.signatures) > 1:
+        _print_section(out, "entries", entries(program))
     _print_size(out, report)
     _print_section(out, "control flow", _constructs(report.analyses.control_flow.constructs, program))
     _print_section(out, "folding", _folding(report))

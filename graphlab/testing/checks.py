@@ -137,13 +137,13 @@ def check_reader(path: str | Path, *, select: str | None = None) -> None:
         check(path, select=select)
 
 
-def reader_checks(*paths: str | Path, checks: Iterable[Check] = CHECKS) -> Iterator[Any]:
+def reader_checks(*paths: str | Path, checks: Iterable[Check] = CHECKS) -> list[Any]:
     """Every check with every file, for ``pytest.mark.parametrize(("check", "path"), ...)``."""
     import pytest
 
-    for path in paths:
-        for check in checks:
-            yield pytest.param(check, path, id=f"{Path(path).name}-{check.__name__.removeprefix('check_')}")
+    return [
+        pytest.param(check, path, id=f"{Path(path).name}-{check.__name__.removeprefix('check_')}") for path in paths for check in checks
+    ]
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -21,12 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graphlab.errors import FormatError, GraphlabError
 from graphlab.testing.mutate import mutated
 
 SECONDS = 20.0
 """Longest that one copy may take."""
 MEMORY = 2 << 30
 """Bytes of address space that a reading may add."""
+_ORIGINAL_FAILS = 9
 
 
 @dataclass(slots=True)
@@ -61,6 +63,9 @@ def fuzz(paths: Sequence[Path], *, count: int, seed: int = 0, keep: Path | None 
 
     Args:
         keep: a folder for the copies that show a defect.
+
+    Raises:
+        GraphlabError: a file itself, undamaged, ends in anything but a Program or a FormatError.
     """
     report = Report()
     with tempfile.TemporaryDirectory() as folder:
@@ -94,6 +99,8 @@ def _session(paths: list[Path], start: int, count: int, seed: int, folder: Path,
         if done >= count:
             return count
         log.seek(0)
+        if status == _ORIGINAL_FAILS:
+            raise GraphlabError("try damaged copies", found=f"a file itself cannot be read:\n{log.read()[-1500:]}", do="mend that first")
         report.tried += 1
         path = paths[done % len(paths)]
         report.defects.append(
@@ -113,7 +120,6 @@ def _keep(path: Path, seed: int, number: int, keep: Path) -> None:
 
 def _work(request: str) -> None:
     from graphlab.capture.dispatch import load
-    from graphlab.errors import FormatError, GraphlabError
 
     paths, start, count, seed, folder, keep = json.loads(request)
     for number in range(start, count):
@@ -131,7 +137,7 @@ def _work(request: str) -> None:
             outcome, text = "refused", type(error).__name__
             if str(copy) not in str(error):
                 outcome, text = "defect", f"{path}, --seed {seed} --start {number}: the error does not name the file: {error}"
-        except (GraphlabError, Exception) as error:  # noqa: BLE001 (whatever leaks is the find)
+        except Exception as error:  # noqa: BLE001 (whatever leaks is the find)
             last = traceback.extract_tb(error.__traceback__)[-1]
             outcome = "defect"
             text = f"{path}, --seed {seed} --start {number}: {type(error).__name__}: {str(error)[:300]} at {last.filename}:{last.lineno}"
@@ -144,12 +150,14 @@ def _work(request: str) -> None:
 
 def _load_whole(path: Path) -> None:
     from graphlab.capture.dispatch import load
-    from graphlab.errors import FormatError
 
     try:
         load(path)
     except FormatError:  # it needs a selection: its copies are refused the same way, or earlier
         return
+    except Exception:  # noqa: BLE001 (told, and the end)
+        traceback.print_exc()
+        sys.exit(_ORIGINAL_FAILS)
 
 
 def _limit_memory() -> None:

@@ -12,6 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from graphlab import child
+from graphlab.capture.dispatch import load
+from graphlab.ir.constants import digest
+from graphlab.ir.format import dumps
+
 FRAMEWORKS = ("torch", "tensorflow", "jax", "jaxlib", "keras", "onnx", "tensorflow_federated")
 # https://docs.python.org/3/library/audit_events.html
 _FORBIDDEN = ("exec", "import", "pickle.find_class", "socket.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.startfile",
@@ -21,10 +26,6 @@ _FORBIDDEN = ("exec", "import", "pickle.find_class", "socket.", "os.system", "os
 
 def main(argument: str) -> None:
     path, select = json.loads(argument)
-    from graphlab.capture.dispatch import load
-    from graphlab.ir.constants import digest
-    from graphlab.ir.format import dumps
-
     before = _resident()
     program = load(path, select=select)
     grown = _resident() - before
@@ -56,8 +57,6 @@ def _is_forbidden(event: str, arguments: tuple[Any, ...]) -> bool:
 
 def _is_child(command: Any) -> bool:
     """Whether it is graphlab's own child process, in which a native parser runs."""
-    from graphlab import child
-
     return isinstance(command, list) and child.BOOT in command
 
 
