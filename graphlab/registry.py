@@ -27,6 +27,7 @@ BUILTIN: Mapping[Group, Mapping[str, str]] = {
         "tensorflow": "graphlab.capture.tensorflow",
         "jax": "graphlab.capture.jax",
         "hlo_text": "graphlab.capture.xla.hlo_text",
+        "onnx": "graphlab.capture.onnx",
         "tflite": "graphlab.capture.tflite",
     },
     "analyzers": {
