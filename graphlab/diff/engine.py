@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
+from graphlab.diff.alignment import align
 from graphlab.diff.apply import apply
 from graphlab.diff.changes import GraphDiff
 from graphlab.diff.check import differences
-from graphlab.diff.regions import align_programs
 from graphlab.diff.script import edit_script
 from graphlab.errors import DiffError
 from graphlab.ir.program import Program
@@ -24,7 +24,7 @@ def diff_programs(a: Program, b: Program, *, names: tuple[str, str] | None = Non
         DiffError: the patched program is not ``b``. That is a defect of this engine.
     """
     names = names or (a.source.path or a.entry, b.source.path or b.entry)
-    diff = replace(edit_script(a, b, align_programs(a, b)), names=names)
+    diff = replace(edit_script(a, b, align(a, b)), names=names)
     breaches = list(islice(differences(apply(a, diff), b, diff.placed, diff.regions), 3))
     if breaches:
         raise DiffError(

@@ -1,0 +1,34 @@
+"""All steps of alignment in their order."""
+
+from __future__ import annotations
+
+from graphlab.diff.align import Alignment, anchor, begin, settle
+from graphlab.diff.exchange import Exchange
+from graphlab.diff.residue import alike, bridge, moved, replaced
+from graphlab.diff.votes import Votes
+from graphlab.ir.program import Program
+
+LEAST = (2.2, 2.0, 1.6, 1.3)
+"""The score a pair needs to be matched by its neighbours' votes, at each level."""
+
+
+def align(a: Program, b: Program) -> Alignment:
+    """Matches of the two programs' nodes and regions, each node and region in at most one."""
+    found = begin(a, b)
+    votes = Votes(found)
+    for level, least in enumerate(LEAST):
+        while True:
+            anchor(found, level)
+            votes.drain(least)
+            if not settle(found, last=level == len(LEAST) - 1):
+                break
+    bridge(found, votes)
+    alike(found, votes)
+    while settle(found, last=True):
+        for level, least in enumerate(LEAST):
+            anchor(found, level)
+            votes.drain(least)
+    replaced(found)
+    Exchange(found).run()
+    moved(found)
+    return found
