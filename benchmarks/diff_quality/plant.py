@@ -18,6 +18,8 @@ from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Graph, Use
 from graphlab.ir.program import NodeRef, Program
 
+PATIENCE = 5
+"""Failures to find a place after which a kind of edit is left out."""
 LAYERS_TRIED = 60
 """Places looked at for a layer."""
 LARGEST_LAYER = 400
@@ -55,6 +57,7 @@ class Planter:
         self.gone: set[NodeRef] = set()
         self.touched: set[NodeRef] = set()
         self.made = 0
+        self.acyclic = {name for name, graph in program.graphs.items() if nx.is_directed_acyclic_graph(graph)}
         called = {call.graph for graph in program.graphs.values() for _, c in graph.nodes(data="calls") for call in (c or EMPTY).values()}
         alive = {*called, program.entry, *(s.graph for s in program.signatures.values())}
         self.sites = [
@@ -412,7 +415,7 @@ def layer(graph: Graph, after: str) -> tuple[str, set[str]] | None:
             if use.src not in above:
                 above[use.src] = above[id] + 1
                 queue.append(use.src)
-    for before in sorted(above, key=lambda i: (-above[i], i)):
+    for before in sorted(above, key=lambda i: (above[i], i)):
         if before == after or graph.nodes[before].get("outputs") != kind or graph.nodes[before]["kind"] != "op":
             continue
         below, stack = {before}, [before]
@@ -427,9 +430,12 @@ def layer(graph: Graph, after: str) -> tuple[str, set[str]] | None:
 
 
 def _layer(p: Planter) -> tuple[NodeRef, str, set[str]] | None:
+    """Where a layer may be dropped or added: one a script, because a block gone here and come there would be a block moved."""
+    if p.truth.kinds.keys() & {"drop layer", "add layer"}:
+        return None
     for ref in list(p.sites)[:LAYERS_TRIED]:
         graph = p.graphs[ref.graph]
-        found = layer(graph, ref.node) if ref.node in graph and nx.is_directed_acyclic_graph(graph) else None
+        found = layer(graph, ref.node) if ref.node in graph and ref.graph in p.acyclic else None
         if found is None:
             continue
         near = {*found[1], found[0], *(u.dst for u in graph.users(ref.node))}
@@ -440,7 +446,7 @@ def _layer(p: Planter) -> tuple[NodeRef, str, set[str]] | None:
 
 def drop_layer(p: Planter) -> bool:
     """A stretch of nodes is taken out; what only it used of constants and other origins stays, unused."""
-    found = None if "drop layer" in p.truth.kinds else _layer(p)
+    found = _layer(p)
     if found is None:
         return False
     ref, before, inside = found
@@ -456,7 +462,7 @@ def drop_layer(p: Planter) -> bool:
 
 def add_layer(p: Planter) -> bool:
     """A stretch of nodes is put in a second time behind itself. Either copy may count as the first."""
-    found = None if "add layer" in p.truth.kinds else _layer(p)
+    found = _layer(p)
     if found is None:
         return False
     ref, before, inside = found
@@ -488,6 +494,7 @@ def plant(program: Program, rate: float, seed: int) -> tuple[Program, Truth]:
     wanted = max(1, round(rate * sum(map(len, program.graphs.values()))))
     kinds = list(EDITS)
     planter.rng.shuffle(kinds)
+    failed = dict.fromkeys(kinds, 0)
     done = tried = 0
     while done < wanted and kinds:
         kind = kinds[tried % len(kinds)]
@@ -495,7 +502,9 @@ def plant(program: Program, rate: float, seed: int) -> tuple[Program, Truth]:
         if EDITS[kind](planter):
             done += 1
             planter.truth.kinds[kind] = planter.truth.kinds.get(kind, 0) + 1
-        elif not planter.sites or tried > 20 * wanted:
+            continue
+        failed[kind] += 1
+        if failed[kind] == PATIENCE or "layer" in kind:
             kinds.remove(kind)
     return planter.done()
 

@@ -79,22 +79,24 @@ def orbits(program: Program) -> dict[NodeRef, int]:
                     near[root].append((f"called {role}", 0, 0, ref))
         root = NodeRef(name, graph.output)
         for id in graph:
-            if id != graph.output:
+            if id != root.node:
                 near[NodeRef(name, id)].append(("region", 0, 0, root))
         for src, dst, edge in graph.edges(data=True):
             a, b = NodeRef(name, src), NodeRef(name, dst)
             near[a].append((f"out {edge['kind']}", edge["src_port"], edge["dst_port"], b))
             near[b].append((f"in {edge['kind']}", edge["src_port"], edge["dst_port"], a))
-    count = len(set(colour.values()))
+    refs = list(colour)
+    number = {ref: i for i, ref in enumerate(refs)}
+    labels: dict[tuple[str, int, int], int] = {}
+    around = [[(labels.setdefault(n[:3], len(labels)), number[n[3]]) for n in near[ref]] for ref in refs]
+    now = [colour[ref] for ref in refs]
+    count = len(set(now))
     while True:
         ids: dict[Any, int] = {}
-        new = {
-            ref: ids.setdefault((own, tuple(sorted((w, p, s, colour[o]) for w, p, s, o in near[ref]))), len(ids))
-            for ref, own in colour.items()
-        }
+        new = [ids.setdefault((own, *sorted([(label, now[o]) for label, o in uses])), len(ids)) for own, uses in zip(now, around, strict=True)]
         if len(ids) == count:
-            return new
-        colour, count = new, len(ids)
+            return dict(zip(refs, new, strict=True))
+        now, count = new, len(ids)
 
 
 def cost(a: Program, b: Program, pairs: Pairs) -> int:
@@ -123,8 +125,10 @@ def score(a: Program, b: Program, truth: Truth, found: Pairs, *, same: tuple[Map
         same: :func:`orbits` of ``a`` and of ``b``.
     """
     forth = {x: y for y, x in truth.pairs.items()}
+    # What went into a rewrite and what came out of it correspond as groups: that a pair of them is matched is neither right nor wrong.
+    within = {(x, y) for xs, ys in truth.groups for x in xs for y in ys if x not in forth and y not in truth.pairs}
     loose = {x: y for x, y in forth.items() if x not in truth.free[0] and y not in truth.free[1]}
-    counted = {x: y for x, y in found.items() if x not in truth.free[0] and y not in truth.free[1]}
+    counted = {x: y for x, y in found.items() if (x, y) not in within and x not in truth.free[0] and y not in truth.free[1]}
     strict = sum(1 for x, y in counted.items() if loose.get(x) == y)
     right = 0
     for x, y in counted.items():

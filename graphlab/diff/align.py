@@ -117,60 +117,61 @@ def pair_regions(found: Alignment, one: int, two: int) -> None:
             found.accept(i, j, 0.95, "the same position among as many inputs")
 
 
-def settle(found: Alignment, *, last: bool = False) -> bool:
-    """Pair the regions that matched callers speak for, the strongest first; ``last``: also what no caller reaches.
+Candidate = tuple[bool, bool, int, bool, str, str, int, int]
+"""Two regions: (not the same, not but for layouts, minus the calls that speak for them, not of one name, names, numbers)."""
 
-    Returns whether any were.
-    """
+
+def settle(found: Alignment) -> bool:
+    """Pair the regions that matched callers speak for, the strongest first. Returns whether there were any."""
+    candidates = [
+        _candidate(found, one, two, number)
+        for one, votes in found.votes.items()
+        if found.graphs[one] < 0
+        for two, number in votes.items()
+        if found.back[two] < 0 and number > 0
+    ]
+    return _pair_all(found, candidates)
+
+
+def settle_unreached(found: Alignment) -> bool:
+    """Pair regions that no matched caller speaks for, callers first: equal ones, else those of one name with mostly the same ops."""
     a, b = found.tables
-    graphs = found.palette.graphs
+    own = found.palette.own[3]
+    left, right = _roots(a, found.graphs), _roots(b, found.back)
     candidates = []
-    for one, votes in found.votes.items():
-        if found.graphs[one] >= 0:
-            continue
-        name = a.names[one]
-        for two, number in votes.items():
-            if found.back[two] < 0 and number > 0:
-                other = b.names[two]
-                equal = [graphs[level][0][name] == graphs[level][1][other] for level in (0, 1)]
-                candidates.append((not equal[0], not equal[1], -number, name != other, name, other, one, two))
-    if last and not candidates:
-        candidates = _unreached(found)
+    for one in left:
+        for two in right:
+            candidate = _candidate(found, one, two, 0)
+            if not candidate[1]:
+                candidates.append(candidate)
+            elif not candidate[3]:
+                ops = {own[0][i] for i in a.members(one)}, {own[1][j] for j in b.members(two)}
+                if 2 * len(ops[0] & ops[1]) >= len(ops[0] | ops[1]):
+                    candidates.append(candidate)
+    return _pair_all(found, candidates)
+
+
+def _roots(table: Table, mates: list[int]) -> list[int]:
+    """Unpaired regions that only paired ones use; all unpaired ones where each is used by another."""
+    calls = table.program.call_graph()
+    open = [region for region, mate in enumerate(mates) if mate < 0]
+    roots = [r for r in open if all(mates[table.number[user]] >= 0 for user in calls.predecessors(table.names[r]))]
+    return roots or open
+
+
+def _candidate(found: Alignment, one: int, two: int, votes: int) -> Candidate:
+    name, other = found.tables[0].names[one], found.tables[1].names[two]
+    strict, loose = (found.palette.graphs[level][0][name] != found.palette.graphs[level][1][other] for level in (0, 1))
+    return strict, loose, -votes, name != other, name, other, one, two
+
+
+def _pair_all(found: Alignment, candidates: list[Candidate]) -> bool:
     done = False
     for *_, one, two in sorted(candidates):
         if found.graphs[one] < 0 and found.back[two] < 0:
             pair_regions(found, one, two)
             done = True
     return done
-
-
-def _unreached(found: Alignment) -> list[tuple[bool, bool, int, bool, str, str, int, int]]:
-    """Graphs no matched caller speaks for: equal ones, else those of one name with mostly the same ops."""
-    a, b = found.tables
-    graphs = found.palette.graphs
-    left = [one for one, two in enumerate(found.graphs) if two < 0]
-    right = [two for two, one in enumerate(found.back) if one < 0]
-    pairs = []
-    for level in (0, 1):
-        groups: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-        for side, open in enumerate((left, right)):
-            for number in open:
-                groups[graphs[level][side][found.tables[side].names[number]]][side].append(number)
-        for some, others in groups.values():
-            by_name = {b.names[two]: two for two in others}
-            spare = sorted((two for two in others if not any(a.names[one] == b.names[two] for one in some)), key=lambda two: b.names[two])
-            for one in sorted(some, key=lambda one: a.names[one]):
-                two = by_name.get(a.names[one], spare.pop(0) if spare and a.names[one] not in by_name else -1)
-                if two >= 0:
-                    pairs.append((level == 1, False, 0, a.names[one] != b.names[two], a.names[one], b.names[two], one, two))
-    own = found.palette.own[3]
-    for one in left:
-        two = b.number.get(a.names[one], -1)
-        if two >= 0 and found.back[two] < 0:
-            ops = {own[0][i] for i in a.members(one)}, {own[1][j] for j in b.members(two)}
-            if 2 * len(ops[0] & ops[1]) >= len(ops[0] | ops[1]):
-                pairs.append((True, True, 0, False, a.names[one], b.names[two], one, two))
-    return pairs
 
 
 def unique_pairs(left: Colours, right: Colours) -> Iterator[tuple[int, int]]:

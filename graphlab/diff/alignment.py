@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphlab.diff.align import Alignment, anchor, begin, settle
+from graphlab.diff.align import Alignment, anchor, begin, settle, settle_unreached
 from graphlab.diff.exchange import Exchange
 from graphlab.diff.residue import alike, bridge, moved, replaced
 from graphlab.diff.votes import Votes
@@ -16,18 +16,18 @@ def align(a: Program, b: Program) -> Alignment:
     """Matches of the two programs' nodes and regions, each node and region in at most one."""
     found = begin(a, b)
     votes = Votes(found)
-    for level, least in enumerate(LEAST):
-        while True:
-            anchor(found, level)
-            votes.drain(least)
-            if not settle(found, last=level == len(LEAST) - 1):
-                break
-    bridge(found, votes)
-    alike(found, votes)
-    while settle(found, last=True):
+    while True:
         for level, least in enumerate(LEAST):
-            anchor(found, level)
-            votes.drain(least)
+            while True:
+                anchor(found, level)
+                votes.drain(least)
+                if not settle(found):
+                    break
+        bridge(found, votes)
+        alike(found, votes)
+        # Regions whose callers were matched only now; then those that no match speaks for.
+        if not settle(found) and not settle_unreached(found):
+            break
     replaced(found)
     Exchange(found).run()
     moved(found)

@@ -105,40 +105,42 @@ def _in_order(found: Alignment, keys_a: list[tuple[int, Hashable]], keys_b: list
 
 
 def alike(found: Alignment, votes: Votes) -> None:
-    """Match what is left by likeness, where a matched neighbour, its place, or its identity speaks for it."""
-    place = between(found)
+    """Match what is left by likeness, where a matched neighbour, its place, or its identity speaks for it; the same in itself first."""
     a, b = found.tables
     own = found.palette.own
-    groups: dict[tuple[int, int], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for i in place[0]:
-        groups[own[3][0][i], found.graphs[a.where[i]]][0].append(i)
-    for j in place[1]:
-        groups[own[3][1][j], b.where[j]][1].append(j)
-    lone = {own[0][0][i] for i, _ in unique(((i, own[0][0][i]) for i in place[0]), ((j, own[0][1][j]) for j in place[1]))}
-    scored: list[tuple[float, int, str, str, int, int]] = []
-    for left, right in groups.values():
-        for i, j in _candidates(found, left, right):
-            alone = own[0][0][i] == own[0][1][j] and own[0][0][i] in lone
-            if not (alone or _plausible(found, votes, i, j, place)):
-                continue
-            near = 0.3 * (place[0][i][0] == place[1][j][0]) + 0.3 * (place[0][i][1] == place[1][j][1])
-            value = votes.score(i, j) + near + 0.4 * _shared_attrs(found, i, j) + 2 * votes.hints(i, j)
-            if value >= 1.2:
-                scored.append((-value, abs(a.depth[i] - b.depth[j]), a.ids[i], b.ids[j], i, j))
-    for value, _, _, _, i, j in sorted(scored):
-        if found.free(i, j):
-            found.accept(i, j, round(min(0.6, -value / 6), 2), "the most alike of what was left")
-            votes.speak(i, j)
-            votes.drain(1.6)
+    for level in (0, 2, 3):
+        place = between(found)
+        groups: dict[tuple[int, int], tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+        for i in place[0]:
+            groups[own[level][0][i], found.graphs[a.where[i]]][0].append(i)
+        for j in place[1]:
+            groups[own[level][1][j], b.where[j]][1].append(j)
+        scored: list[tuple[float, int, str, str, int, int]] = []
+        for left, right in groups.values():
+            # The last of its kind on either side needs nothing else to speak for it, nor do values without users.
+            alone = level == 0 and len(left) == len(right) == 1
+            for i, j in _candidates(found, left, right, place):
+                if not (alone or _plausible(found, votes, i, j, place)):
+                    continue
+                near = 0.3 * (place[0][i][0] == place[1][j][0]) + 0.3 * (place[0][i][1] == place[1][j][1])
+                value = votes.score(i, j) + near + 0.4 * _shared_attrs(found, i, j) + 2 * votes.hints(i, j)
+                if value >= 1.2:
+                    scored.append((-value, abs(a.depth[i] - b.depth[j]), a.ids[i], b.ids[j], i, j))
+        for value, _, _, _, i, j in sorted(scored):
+            if found.free(i, j):
+                found.accept(i, j, round(min(0.6, -value / 6), 2), "the most alike of what was left")
+                votes.speak(i, j)
+                votes.drain(1.6)
 
 
-def _candidates(found: Alignment, left: list[int], right: list[int]) -> Iterator[tuple[int, int]]:
+def _candidates(
+    found: Alignment, left: list[int], right: list[int], place: tuple[dict[int, Place], dict[int, Place]]
+) -> Iterator[tuple[int, int]]:
     if len(left) * len(right) <= GROUP * GROUP:
         yield from ((i, j) for i in left for j in right)
         return
     for side, members in enumerate((left, right)):
-        table = found.tables[side]
-        members.sort(key=lambda i, t=table: (t.depth[i], t.ids[i]))  # type: ignore[misc]
+        members.sort(key=lambda i, s=side: (place[s][i], found.tables[s].depth[i], found.tables[s].ids[i]))  # type: ignore[misc]
     for rank, i in enumerate(left):
         middle = rank * len(right) // len(left)
         yield from ((i, j) for j in right[max(0, middle - WINDOW) : middle + WINDOW])
@@ -151,7 +153,7 @@ def _plausible(found: Alignment, votes: Votes, i: int, j: int, place: tuple[dict
     a, b = found.tables
     own = palette.own
     if a.data[i]["kind"] != "op":
-        # A value's origin is itself: an input by position or name, a constant by its bytes.
+        # A value's origin is itself: an input by position or name, a constant by its bytes, a parameter without bytes by its type.
         same_name = a.data[i].get("name", a.ids[i]) == b.data[j].get("name", b.ids[j])
         return palette.seated[0][i] == palette.seated[1][j] or (same_name and own[2][0][i] == own[2][1][j])
     return own[0][0][i] == own[0][1][j] and (palette.up[0][i] == palette.up[1][j] or palette.down[0][i] == palette.down[1][j])
