@@ -25,6 +25,8 @@ ROUNDS = (8, 6, 5, 3)
 """How far refinement looks at each level."""
 NEAREST = (1, 1, 2, 2)
 """How far it looks at least."""
+REGION_PAIRS = 10_000
+"""Pairs of regions without matched callers that are compared, at most."""
 REPEATS = 3
 """How often anchors are looked for again with those found as colours."""
 
@@ -134,20 +136,22 @@ def settle(found: Alignment) -> bool:
 
 
 def settle_unreached(found: Alignment) -> bool:
-    """Pair regions that no matched caller speaks for, callers first: equal ones, else those of one name with mostly the same ops."""
+    """Pair regions that no matched caller speaks for, callers first: equal ones, else those most alike in their ops."""
     a, b = found.tables
-    own = found.palette.own[3]
     left, right = _roots(a, found.graphs), _roots(b, found.back)
-    candidates = []
+    equal: dict[int, list[int]] = defaultdict(list)
+    for two in right:
+        equal[found.palette.graphs[1][1][b.names[two]]].append(two)
+    candidates = [_candidate(found, one, two, 0) for one in left for two in equal[found.palette.graphs[1][0][a.names[one]]]]
+    if candidates or len(left) * len(right) > REGION_PAIRS:
+        return _pair_all(found, candidates)
+    own = found.palette.own[3]
+    ops = [{r: Counter(own[side][i] for i in found.tables[side].members(r)) for r in (left, right)[side]} for side in (0, 1)]
     for one in left:
         for two in right:
-            candidate = _candidate(found, one, two, 0)
-            if not candidate[1]:
-                candidates.append(candidate)
-            elif not candidate[3]:
-                ops = {own[0][i] for i in a.members(one)}, {own[1][j] for j in b.members(two)}
-                if 2 * len(ops[0] & ops[1]) >= len(ops[0] | ops[1]):
-                    candidates.append(candidate)
+            common = 200 * (ops[0][one] & ops[1][two]).total() // (ops[0][one].total() + ops[1][two].total())
+            if common >= 50:
+                candidates.append(_candidate(found, one, two, common))
     return _pair_all(found, candidates)
 
 
@@ -191,11 +195,8 @@ def anchor(found: Alignment, level: int) -> None:
     if level == 0:
         both = [mixed(_whole(palette.up[side])) ^ _whole(palette.down[side]) for side in (0, 1)]
         _take(found, both[0], both[1], sure, f"all it depends on and all that depends on it {alike}")
-        deep = [[np.array(x) > 0 for x in (table.height, table.depth)] for table in found.tables]
-        halves = (("all that depends on it", palette.down, 0), ("all it depends on", palette.up, 1))
-        for what, cones, which in halves:
-            colours = [_whole(cones[side]) for side in (0, 1)]
-            _take(found, colours[0], colours[1], 0.95, f"{what} {alike}", (deep[0][which], deep[1][which]))
+        deep = [np.array(table.depth) > 0 for table in found.tables]
+        _take(found, _whole(palette.up[0]), _whole(palette.up[1]), 0.95, f"all it depends on {alike}", (deep[0], deep[1]))
     for _ in range(REPEATS):
         before = sum(j >= 0 for j in found.to_b)
         rounds = [_rounds(found, side, level) for side in (0, 1)]
@@ -204,6 +205,13 @@ def anchor(found: Alignment, level: int) -> None:
             _take(found, rounds[0][reach], rounds[1][reach], round(sure - 0.01 * (ROUNDS[level] - reach), 2), what)
         if sum(j >= 0 for j in found.to_b) - before < len(found.to_b) // 200 + 1:
             return
+
+
+def anchor_down(found: Alignment) -> None:
+    """Match what is alone in all that depends on it. Weaker than the rest: what is fed by other values may end alike."""
+    down = found.palette.down
+    high = [np.array(table.height) > 0 for table in found.tables]
+    _take(found, _whole(down[0]), _whole(down[1]), 0.9, "all that depends on it is the same", (high[0], high[1]))
 
 
 def _whole(numbers: list[int]) -> Colours:

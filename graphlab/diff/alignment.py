@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphlab.diff.align import Alignment, anchor, begin, settle, settle_unreached
+from graphlab.diff.align import Alignment, anchor, anchor_down, begin, settle, settle_unreached
 from graphlab.diff.exchange import Exchange
 from graphlab.diff.residue import alike, bridge, moved, replaced
 from graphlab.diff.votes import Votes
@@ -23,6 +23,8 @@ def align(a: Program, b: Program) -> Alignment:
                 votes.drain(least)
                 if not settle(found):
                     break
+        anchor_down(found)
+        votes.drain(LEAST[-1])
         bridge(found, votes)
         alike(found, votes)
         # Regions whose callers were matched only now; then those that no match speaks for.

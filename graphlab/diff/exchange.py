@@ -20,13 +20,12 @@ class Exchange:
         self._parts: dict[tuple[int, int], int] = {}
 
     def run(self) -> None:
-        """Exchange matches until no exchange of two helps."""
+        """Exchange matches, and match what is left where a neighbour speaks for it, until nothing helps."""
         found = self.found
         for _ in range(PASSES):
             better = False
             for i in self._unhappy():
-                if found.to_b[i] >= 0:
-                    better |= self._improve(i)
+                better |= self._improve(i)
             if not better:
                 return
 
@@ -70,7 +69,7 @@ class Exchange:
         return 2 - self.parts(i, j) - wrong + uses
 
     def _unhappy(self) -> list[int]:
-        """Matched nodes with an edge that their counterparts do not have, or that differ in themselves, by depth."""
+        """Nodes of A with an edge that their counterparts do not have, the unmatched among them, by depth."""
         found = self.found
         a, b = found.tables
         to_b, to_a = found.to_b, found.to_a
@@ -85,8 +84,7 @@ class Exchange:
         for src, dst, _, _ in theirs:
             unhappy.update(i for i in (to_a[src], to_a[dst]) if i >= 0)
         kinds = ("op", "constant", "parameter")
-        matched = [i for i in unhappy if to_b[i] >= 0 and a.data[i]["kind"] in kinds]
-        return sorted(matched, key=lambda i: (a.depth[i], a.ids[i], a.where[i]))
+        return sorted((i for i in unhappy if a.data[i]["kind"] in kinds and found.graphs[a.where[i]] >= 0), key=lambda i: (a.depth[i], a.ids[i], a.where[i]))
 
     def _wanted(self, i: int) -> list[int]:
         """Nodes of B that stand to the counterparts of the node's neighbours as it stands to them, most often first."""
@@ -113,17 +111,20 @@ class Exchange:
         old = found.to_b[i]
         for new in self._wanted(i):
             rival = found.to_a[new]
-            before = self.gain(i, old)
-            kept = self._matches(i, rival)
-            found.release(i)
+            before = self.gain(i, old) if old >= 0 else 0
+            kept = self._matches(*(node for node in (i, rival) if node >= 0 and found.to_b[node] >= 0))
+            if old >= 0:
+                found.release(i)
             if rival >= 0:
                 found.release(rival)
-                before_rival = self.gain(rival, new)
-                before += before_rival
+                before += self.gain(rival, new)
+            if not found.free(i, new):
+                self._restore(kept)
+                continue
             after = self.gain(i, new)
             found.accept(i, new, 0.7, "the script is shorter for it")
             swapped = False
-            if rival >= 0 and found.free(rival, old):
+            if rival >= 0 and old >= 0 and found.free(rival, old):
                 extra = self.gain(rival, old)
                 if extra > 0:
                     found.accept(rival, old, 0.7, "the script is shorter for it")
@@ -134,10 +135,13 @@ class Exchange:
             if swapped:
                 found.release(rival)
             found.release(i)
-            for node, mate, confidence, reason in kept:
-                found.accept(node, mate, confidence, reason)
+            self._restore(kept)
         return False
+
+    def _restore(self, kept: list[tuple[int, int, float, str]]) -> None:
+        for node, mate, confidence, reason in kept:
+            self.found.accept(node, mate, confidence, reason)
 
     def _matches(self, *nodes: int) -> list[tuple[int, int, float, str]]:
         found = self.found
-        return [(i, found.to_b[i], found.confidence[i], found.reason[i]) for i in nodes if i >= 0]
+        return [(i, found.to_b[i], found.confidence[i], found.reason[i]) for i in nodes]
