@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphlab.diff.colours import Colours, Palette, as_colours, mixed
+from graphlab.diff.colours import Colours, Palette, mixed
 from graphlab.diff.tables import Ints, Table
 from graphlab.ir.frozen import EMPTY
 from graphlab.ir.program import Program
@@ -36,7 +36,7 @@ class Alignment:
     """Matches of two programs' nodes by number, and of their regions.
 
     Attributes:
-        to_b, to_a: node → its counterpart, or -1.
+        to_b, to_a: node → its counterpart, or -1; ``mates`` the same as arrays.
         graphs, back: region → its counterpart, or -1.
         confidence, reason: by node of A.
     """
@@ -44,6 +44,7 @@ class Alignment:
     palette: Palette
     to_b: list[int]
     to_a: list[int]
+    mates: tuple[Ints, Ints]
     graphs: list[int]
     back: list[int]
     confidence: list[float]
@@ -61,8 +62,8 @@ class Alignment:
         return self.to_b[i] < 0 and self.to_a[j] < 0 and own[0][i] == own[1][j] and self.graphs[a.where[i]] == b.where[j]
 
     def accept(self, i: int, j: int, confidence: float, reason: str) -> None:
-        self.to_b[i] = j
-        self.to_a[j] = i
+        self.to_b[i] = self.mates[0][i] = j
+        self.to_a[j] = self.mates[1][j] = i
         self.confidence[i] = confidence
         self.reason[i] = reason
         self._speak(i, j, 1)
@@ -70,7 +71,7 @@ class Alignment:
     def release(self, i: int) -> None:
         """Take a match back."""
         j = self.to_b[i]
-        self.to_b[i] = self.to_a[j] = -1
+        self.to_b[i] = self.to_a[j] = self.mates[0][i] = self.mates[1][j] = -1
         self._speak(i, j, -1)
 
     def _speak(self, i: int, j: int, weight: int) -> None:
@@ -84,9 +85,12 @@ class Alignment:
 
     def open(self, side: int) -> list[int]:
         """Unmatched nodes of paired regions."""
-        table, mates = self.tables[side], (self.to_b, self.to_a)[side]
-        paired = (self.graphs, self.back)[side]
-        return [i for i, region in enumerate(table.where) if mates[i] < 0 and paired[region] >= 0]
+        return self.open_array(side).tolist()
+
+    def open_array(self, side: int) -> Ints:
+        """The same as an array, in rising order."""
+        paired = np.array((self.graphs, self.back)[side])[self.tables[side].region] >= 0
+        return np.flatnonzero(paired & (self.mates[side] < 0))
 
 
 def begin(a: Program, b: Program) -> Alignment:
@@ -94,7 +98,7 @@ def begin(a: Program, b: Program) -> Alignment:
     palette = Palette(a, b)
     one, two = palette.tables
     found = Alignment(
-        palette, [-1] * len(one), [-1] * len(two), [-1] * len(one.names), [-1] * len(two.names), [0.0] * len(one), [""] * len(one)
+        palette, [-1] * len(one), [-1] * len(two), (np.full(len(one), -1), np.full(len(two), -1)), [-1] * len(one.names), [-1] * len(two.names), [0.0] * len(one), [""] * len(one)
     )
     pair_regions(found, one.number[a.entry], two.number[b.entry])
     for name, signature in a.signatures.items():
@@ -146,10 +150,13 @@ def settle_unreached(found: Alignment) -> bool:
     if candidates or len(left) * len(right) > REGION_PAIRS:
         return _pair_all(found, candidates)
     own = found.palette.own[3]
-    ops = [{r: Counter(own[side][i] for i in found.tables[side].members(r)) for r in (left, right)[side]} for side in (0, 1)]
+    ops = [
+        {r: Counter(own[side][i] for i in table.members(r) if table.data[i]["kind"] == "op") for r in (left, right)[side]}
+        for side, table in enumerate(found.tables)
+    ]
     for one in left:
         for two in right:
-            common = 200 * (ops[0][one] & ops[1][two]).total() // (ops[0][one].total() + ops[1][two].total())
+            common = 200 * (ops[0][one] & ops[1][two]).total() // max(1, ops[0][one].total() + ops[1][two].total())
             if common >= 50:
                 candidates.append(_candidate(found, one, two, common))
     return _pair_all(found, candidates)
@@ -157,7 +164,7 @@ def settle_unreached(found: Alignment) -> bool:
 
 def _roots(table: Table, mates: list[int]) -> list[int]:
     """Unpaired regions that only paired ones use; all unpaired ones where each is used by another."""
-    calls = table.program.call_graph()
+    calls = table.calls
     open = [region for region, mate in enumerate(mates) if mate < 0]
     roots = [r for r in open if all(mates[table.number[user]] >= 0 for user in calls.predecessors(table.names[r]))]
     return roots or open
@@ -193,37 +200,35 @@ def anchor(found: Alignment, level: int) -> None:
     alike = ("is the same", "is the same but for layout and large values", "has the same ops and ranks", "has the same ops")[level]
     palette, sure = found.palette, 1.0 - 0.05 * level
     if level == 0:
-        both = [mixed(_whole(palette.up[side])) ^ _whole(palette.down[side]) for side in (0, 1)]
+        both = [mixed(palette.whole_up[side]) ^ palette.whole_down[side] for side in (0, 1)]
         _take(found, both[0], both[1], sure, f"all it depends on and all that depends on it {alike}")
         deep = [np.array(table.depth) > 0 for table in found.tables]
-        _take(found, _whole(palette.up[0]), _whole(palette.up[1]), 0.95, f"all it depends on {alike}", (deep[0], deep[1]))
+        _take(found, palette.whole_up[0], palette.whole_up[1], 0.95, f"all it depends on {alike}", (deep[0], deep[1]))
     for _ in range(REPEATS):
-        before = sum(j >= 0 for j in found.to_b)
+        before = int((found.mates[0] >= 0).sum())
+        if not (len(found.open_array(0)) and len(found.open_array(1))):
+            return
         rounds = [_rounds(found, side, level) for side in (0, 1)]
         for reach in range(ROUNDS[level], NEAREST[level] - 1, -1):
             what = f"all within {reach} step{'s' if reach > 1 else ''} {alike}"
             _take(found, rounds[0][reach], rounds[1][reach], round(sure - 0.01 * (ROUNDS[level] - reach), 2), what)
-        if sum(j >= 0 for j in found.to_b) - before < len(found.to_b) // 200 + 1:
+        if int((found.mates[0] >= 0).sum()) - before < len(found.to_b) // 200 + 1:
             return
 
 
 def anchor_down(found: Alignment) -> None:
     """Match what is alone in all that depends on it. Weaker than the rest: what is fed by other values may end alike."""
-    down = found.palette.down
+    down = found.palette.whole_down
     high = [np.array(table.height) > 0 for table in found.tables]
-    _take(found, _whole(down[0]), _whole(down[1]), 0.9, "all that depends on it is the same", (high[0], high[1]))
-
-
-def _whole(numbers: list[int]) -> Colours:
-    return np.array(numbers, np.int64).view(np.uint64)
+    _take(found, down[0], down[1], 0.9, "all that depends on it is the same", (high[0], high[1]))
 
 
 def _rounds(found: Alignment, side: int, level: int) -> list[Colours]:
     """Colours at growing reach; what is matched has a colour of its own, the same on both sides."""
     palette, table = found.palette, found.tables[side]
-    colours = as_colours(palette.seated[side] if level == 0 else palette.own[level][side])
-    number = np.array(found.to_b) if side == 0 else np.arange(len(table))  # a pair goes by its node of B
-    matched = (number if side == 0 else np.array(found.to_a)) >= 0
+    colours = palette.seated_colours[side].copy() if level == 0 else palette.own_colours[level][side].copy()
+    number = found.mates[0] if side == 0 else np.arange(len(table))  # a pair goes by its node of B
+    matched = found.mates[side] >= 0
     colours[matched] = mixed(number[matched].astype(np.uint64) ^ np.uint64(1 << 40))
     rounds = [colours]
     for _ in range(ROUNDS[level]):
@@ -236,14 +241,13 @@ def _take(
 ) -> None:
     sides = []
     for side, colours in enumerate((left, right)):
-        table = found.tables[side]
-        # A region of A goes by its counterpart's number.
-        regions = np.array(found.graphs)[table.region] if side == 0 else np.where(np.array(found.back)[table.region] >= 0, table.region, -1)
-        open = (np.array((found.to_b, found.to_a)[side]) < 0) & (regions >= 0)
+        at = found.open_array(side)
         if allowed is not None:
-            open &= allowed[side]
-        at = np.flatnonzero(open)
-        sides.append((at, mixed(colours[at]) ^ mixed(regions[at].astype(np.uint64))))
+            at = at[allowed[side][at]]
+        region = found.tables[side].region[at]
+        # A region of A goes by its counterpart's number.
+        regions = np.array(found.graphs)[region] if side == 0 else region
+        sides.append((at, mixed(colours[at]) ^ mixed(regions.astype(np.uint64))))
     for x, y in unique_pairs(sides[0][1], sides[1][1]):
         i, j = int(sides[0][0][x]), int(sides[1][0][y])
         if found.free(i, j):

@@ -82,6 +82,7 @@ class Palette:
         seated: the same at level 0 with an input's position.
         up, down: node → colour of its whole upstream, downstream, at level 0 with positions.
         graphs: at levels 0 and 1, for A and for B: region name → colour.
+        own_colours, seated_colours, whole_up, whole_down: those as arrays.
         near: for A and for B: colours with all that is at most 1, 2 … :data:`RADIUS` steps away.
     """
 
@@ -94,6 +95,10 @@ class Palette:
         self.graphs: tuple[tuple[dict[str, int], dict[str, int]], ...] = (({}, {}), ({}, {}))
         self.refiners = tuple(map(Refiner, self.tables))
         self.near: list[list[list[int]]] = []
+        self.own_colours: list[list[Colours]] = []
+        self.seated_colours: list[Colours] = []
+        self.whole_up: list[Colours] = []
+        self.whole_down: list[Colours] = []
         keys = Keys()
         for side in (0, 1):
             self._paint(side, keys)
@@ -104,11 +109,15 @@ class Palette:
             self.seated.append(seated)
             self.up.append(up)
             self.down.append(backward(table, seated))
+            self.seated_colours.append(as_colours(seated))
+            self.whole_up.append(np.array(up, np.int64).view(np.uint64))
+            self.whole_down.append(np.array(self.down[side], np.int64).view(np.uint64))
             rounds, colours = [], as_colours(self.own[0][side])
             for _ in range(RADIUS):
                 colours = self.refiners[side].round(colours)
                 rounds.append(colours.tolist())
             self.near.append(rounds)
+        self.own_colours = [[as_colours(numbers) for numbers in level] for level in self.own]
 
     def _paint(self, side: int, keys: Keys) -> None:
         """Own numbers and region colours, callees first, so that a caller's hold its regions'; recursion leaves a callee out."""
@@ -118,7 +127,7 @@ class Palette:
         for i in table.order:
             order[table.where[i]].append(i)
         cones = ([0] * len(table), [0] * len(table))
-        for members in _callees_first(table.program):
+        for members in _callees_first(table):
             done: list[tuple[str, int, int]] = []
             for name in members:
                 number = table.number[name]
@@ -137,7 +146,7 @@ def as_colours(numbers: list[int]) -> Colours:
     return mixed(np.array(numbers, np.int64).astype(np.uint64))
 
 
-def _callees_first(program: Program) -> Iterator[list[str]]:
-    components = nx.condensation(program.call_graph())
+def _callees_first(table: Table) -> Iterator[list[str]]:
+    components = nx.condensation(table.calls)
     for number in reversed(list(nx.topological_sort(components))):
         yield list(components.nodes[number]["members"])

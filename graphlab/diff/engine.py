@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from itertools import islice
 
@@ -24,8 +25,14 @@ def diff_programs(a: Program, b: Program, *, names: tuple[str, str] | None = Non
         DiffError: the patched program is not ``b``. That is a defect of this engine.
     """
     names = names or (a.source.path or a.entry, b.source.path or b.entry)
-    diff = replace(edit_script(a, b, align(a, b)), names=names)
-    breaches = list(islice(differences(apply(a, diff), b, diff.placed, diff.regions), 3))
+    collecting = gc.isenabled()
+    gc.disable()  # no cycles are made, and each full collection would walk both programs
+    try:
+        diff = replace(edit_script(a, b, align(a, b)), names=names)
+        breaches = list(islice(differences(apply(a, diff), b, diff.placed, diff.regions), 3))
+    finally:
+        if collecting:
+            gc.enable()
     if breaches:
         raise DiffError(
             f"compare '{names[0]}' with '{names[1]}'",

@@ -26,6 +26,7 @@ class Table:
     """A program's nodes and edges by number.
 
     Attributes:
+        calls: the program's call graph.
         names: graph names by region number; ``number`` is the way back.
         start: first node of each region, and the number of all nodes at the end.
         region: node → region number.
@@ -39,6 +40,7 @@ class Table:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.calls = program.call_graph()
         self.names = list(program.graphs)
         self.number = {name: at for at, name in enumerate(self.names)}
         self.ids: list[str] = []
