@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 SIZES = (32_000, 100_000)
@@ -24,9 +25,11 @@ def one(size: int, edits: float) -> None:
     from jaxlib._hlo import hlo_module_from_text
 
     import graphlab
-    from benchmarks.diff_quality.plant import bypass, bypassable, disguise
+    from benchmarks.diff_quality.disguise import disguise
+    from benchmarks.diff_quality.plant import bypass, bypassable
     from benchmarks.hlo_text import module_text
     from graphlab.capture.xla.hlo_text import parse_hlo
+    from graphlab.diff.changes import GraphDiff
 
     text = module_text(size)
     parsing = min(_seconds(lambda: hlo_module_from_text(text)) for _ in range(3))
@@ -38,18 +41,17 @@ def one(size: int, edits: float) -> None:
             if rng.random() < edits and bypassable(graph, id):
                 bypass(graph, id)
     b, _ = disguise(replace(a, graphs=graphs), "both", 1)
-    found: list[graphlab.diff.changes.GraphDiff] = []
+    found: list[GraphDiff] = []
     took = min(_seconds(lambda: found.append(graphlab.diff(a, b))) for _ in range(2 if size < 500_000 else 1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     nodes = sum(map(len, a.graphs.values()))
-    print(
-        f"{nodes:>9,} nodes: diff {took:7.2f} s, XLA parses both in {2 * parsing:6.2f} s: {took / (2 * parsing):5.2f} times; peak {peak:.2f} GB; {found[-1].summary()}"
-    )
+    ratio = f"diff {took:7.2f} s, XLA parses both in {2 * parsing:6.2f} s: {took / (2 * parsing):5.2f} times"
+    print(f"{nodes:>9,} nodes: {ratio}; peak {peak:.2f} GB; {found[-1].summary()}")
 
 
-def _seconds(run: object) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     began = time.perf_counter()
-    run()  # type: ignore[operator]
+    run()
     return time.perf_counter() - began
 
 

@@ -17,24 +17,27 @@ from dataclasses import replace
 from statistics import median
 
 from benchmarks.diff_quality import baselines
+from benchmarks.diff_quality.disguise import TIERS, disguise
 from benchmarks.diff_quality.graphs import BY_DEFAULT, load
-from benchmarks.diff_quality.plant import TIERS, Truth, disguise, plant
+from benchmarks.diff_quality.plant import Truth, plant
 from benchmarks.diff_quality.score import Pairs, Score, equal, orbits, score
 from graphlab.diff import diff
 from graphlab.ir.program import NodeRef, Program
 from graphlab.ir.verify import ensure_verified
 
+Group = tuple[frozenset[NodeRef], frozenset[NodeRef]]
 RATES = (0.005, 0.02, 0.05)
 BASELINES: dict[str, Callable[[Program, Program], dict[NodeRef, NodeRef]]] = {"name": baselines.by_name, "sequence": baselines.by_sequence}
 
 
-def engine(a: Program, b: Program) -> tuple[Pairs, bool, float]:
+def engine(a: Program, b: Program) -> tuple[Pairs, list[Group], bool, float]:
     """The engine's matches, whether its script makes B of A by the scorer's own check, and the seconds it took."""
     began = time.perf_counter()
     found = diff(a, b)
     took = time.perf_counter() - began
     patched = ensure_verified(found.apply(a))
-    return {m.a: m.b for m in found.matches}, equal(patched, b, found.placed, found.regions), took
+    groups = [(frozenset(r.a), frozenset(r.b)) for r in found.rewrites if r.a and r.b]
+    return {m.a: m.b for m in found.matches}, groups, equal(patched, b, found.placed, found.regions), took
 
 
 def renamed(truth: Truth, who: dict[NodeRef, NodeRef]) -> Truth:
@@ -53,8 +56,8 @@ def trial(a: Program, rate: float, tier: str, seed: int, same: dict[NodeRef, int
     edited, truth = plant(a, rate, seed)
     b, who = disguise(ensure_verified(edited), tier, seed)
     truth, other = renamed(truth, who), orbits(b)
-    pairs, applied, took = engine(a, b)
-    found = {"engine": (score(a, b, truth, pairs, same=(same, other), applied=applied), took)}
+    pairs, groups, applied, took = engine(a, b)
+    found = {"engine": (score(a, b, truth, pairs, same=(same, other), groups=groups, applied=applied), took)}
     for name, match in BASELINES.items() if rivals else ():
         began = time.perf_counter()
         guess = match(a, b)
@@ -72,8 +75,8 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE", help="every figure of every trial")
     args = parser.parse_args()
     records = []
-    print("| graph | nodes | rate | tier | by | F1 orbit | worst | F1 strict | edges | cost ÷ planted | p95 | applied | s |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| graph | nodes | rate | tier | by | F1 orbit | worst | F1 strict | groups | edges | cost ÷ planted | p95 | applied | s |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name in args.graphs:
         a = load(name)
         if a is None:
@@ -100,12 +103,24 @@ def main() -> int:
 def row(name: str, nodes: int, rate: float, tier: str, who: str, results: list[tuple[Score, float]]) -> str:
     scores = [s for s, _ in results]
     ratios = sorted(s.ratio for s in scores)
+    grouped = [s.groups for s in scores if s.groups is not None]
+    applied = [s.applied for s in scores if s.applied is not None]
     cells = [
-        name, f"{nodes:,}", f"{rate:.1%}", tier, who,
-        f"{median(s.orbit for s in scores):.4f}", f"{min(s.orbit for s in scores):.4f}", f"{median(s.strict for s in scores):.4f}",
-        f"{median(s.edges for s in scores):.4f}", f"{median(ratios):.3f}", f"{ratios[int(0.95 * (len(ratios) - 1))]:.3f}",
-        f"{sum(bool(s.applied) for s in scores)}/{len(scores)}" if scores[0].applied is not None else "-", f"{median(t for _, t in results):.2f}",
-    ]  # fmt: skip
+        name,
+        f"{nodes:,}",
+        f"{rate:.1%}",
+        tier,
+        who,
+        f"{median(s.orbit for s in scores):.4f}",
+        f"{min(s.orbit for s in scores):.4f}",
+        f"{median(s.strict for s in scores):.4f}",
+        f"{median(grouped):.3f}" if grouped else "-",
+        f"{median(s.edges for s in scores):.4f}",
+        f"{median(ratios):.3f}",
+        f"{ratios[int(0.95 * (len(ratios) - 1))]:.3f}",
+        f"{sum(applied)}/{len(applied)}" if applied else "-",
+        f"{median(t for _, t in results):.2f}",
+    ]
     return f"| {' | '.join(cells)} |"
 
 

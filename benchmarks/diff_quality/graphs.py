@@ -59,7 +59,7 @@ def keras_resnet50() -> Program:
     import tensorflow as tf
 
     model = keras.applications.ResNet50(weights=None)
-    return graphlab.capture(tf.function(lambda x: model(x)), (tf.zeros((1, 224, 224, 3)),))
+    return graphlab.capture(tf.function(model), (tf.zeros((1, 224, 224, 3)),))
 
 
 MADE: dict[str, tuple[tuple[str, ...], Callable[[], Program]]] = {

@@ -1,7 +1,6 @@
 """Planted edits: a program with a given share of its nodes edited, and who is who.
 
-Ids are kept while planting, so an untouched node is its own counterpart; :func:`disguise` then
-takes names, metadata and order away and says what each node is called now.
+Ids are kept while planting, so an untouched node is its own counterpart.
 """
 
 from __future__ import annotations
@@ -140,15 +139,16 @@ def insert(p: Planter) -> bool:
         return False
     graph, new = p.graphs[ref.graph], p.fresh()
     data = dict(graph.nodes[ref.node])
-    likes = [i for i in graph if len(graph.operands(i)) == 1 and graph.nodes[i].get("outputs") == data["outputs"] and data_only(graph, i)]
+    likes = [
+        i
+        for i, d in graph.nodes(data=True)
+        if d["kind"] == "op" and d.get("outputs") == data["outputs"] and len(graph.operands(i)) == 1 and data_only(graph, i)
+    ]
     port = graph.users(ref.node)[0].src_port
     users = [u for u in graph.users(ref.node) if u.src_port == port]
     if likes and p.rng.random() < 0.5:
         like = dict(graph.nodes[p.rng.choice(sorted(likes))])
-        graph.add_node(new, **{k: v for k, v in like.items() if k not in ("index", "name")})
-        if like["kind"] != "op":
-            graph.remove_node(new)
-            graph.add(new, kind="op", op="hlo.negate", outputs=data["outputs"][port : port + 1])
+        graph.add_node(new, **{k: v for k, v in like.items() if k != "name"})
     else:
         graph.add(new, kind="op", op="hlo.negate", outputs=data["outputs"][port : port + 1])
     for use in users:
@@ -268,7 +268,11 @@ def merge(p: Planter) -> bool:
             other = graph.nodes[use.dst]
             if use.dst == id or any(own.get(k) != other.get(k) for k in ("kind", "op", "attrs", "outputs", "calls")):
                 continue
-            if NodeRef(str(graph.name), use.dst) not in p.touched and data_only(graph, use.dst) and [(u.src, u.src_port, u.dst_port) for u in graph.operands(use.dst)] == fed:
+            if (
+                NodeRef(str(graph.name), use.dst) not in p.touched
+                and data_only(graph, use.dst)
+                and [(u.src, u.src_port, u.dst_port) for u in graph.operands(use.dst)] == fed
+            ):
                 return use.dst
         return None
 
@@ -323,7 +327,9 @@ def fuse(p: Planter) -> bool:
 
 def decompose(p: Planter) -> bool:
     """A node becomes two: one that takes its operands, one that takes that one's result and feeds its users."""
-    ref = p.site(lambda graph, id: data_only(graph, id) and graph.operands(id) and graph.users(id) and len(graph.nodes[id].get("outputs", ())) == 1)
+    ref = p.site(
+        lambda graph, id: data_only(graph, id) and graph.operands(id) and graph.users(id) and len(graph.nodes[id].get("outputs", ())) == 1
+    )
     if ref is None:
         return False
     graph = p.graphs[ref.graph]
@@ -348,7 +354,7 @@ def inline(p: Planter) -> bool:
     calls = [ref for ref in p.sites if ref not in p.touched and _plain_call(p, ref)]
     if not calls:
         return False
-    ref = min(calls, key=lambda r: p.sites.index(r))
+    ref = min(calls, key=p.sites.index)
     graph = p.graphs[ref.graph]
     [call] = graph.nodes[ref.node]["calls"].values()
     region = p.graphs[call.graph]
@@ -399,7 +405,10 @@ def _plain_call(p: Planter, ref: NodeRef) -> bool:
         and not call.carried
         and all(slot in fed for slot in call.operands)
         and ports <= set(call.results)
-        and all(d["kind"] == "data" for _, _, d in [*region.edges(data=True), *graph.in_edges(ref.node, data=True), *graph.out_edges(ref.node, data=True)])
+        and all(
+            d["kind"] == "data"
+            for _, _, d in [*region.edges(data=True), *graph.in_edges(ref.node, data=True), *graph.out_edges(ref.node, data=True)]
+        )
     )
 
 
@@ -474,7 +483,9 @@ def add_layer(p: Planter) -> bool:
         p.truth.same_b[NodeRef(ref.graph, new)] = NodeRef(ref.graph, id)
     for id, new in copy.items():
         for use in graph.operands(id):
-            graph.connect(ref.node if use.src == before else copy.get(use.src, use.src), new, 0 if use.src == before else use.src_port, use.dst_port)
+            graph.connect(
+                ref.node if use.src == before else copy.get(use.src, use.src), new, 0 if use.src == before else use.src_port, use.dst_port
+            )
     for use in users:
         cut(graph, use)
         graph.connect(copy[ref.node], use.dst, 0, use.dst_port)
@@ -483,9 +494,10 @@ def add_layer(p: Planter) -> bool:
 
 
 EDITS: dict[str, Callable[[Planter], bool]] = {
-    "delete": delete, "insert": insert, "attribute": attribute, "rewire": rewire, "swap": swap, "move": move,
-    "duplicate": duplicate, "merge": merge, "fuse": fuse, "decompose": decompose, "inline": inline, "drop layer": drop_layer, "add layer": add_layer,
-}  # fmt: skip
+    **{edit.__name__: edit for edit in (delete, insert, attribute, rewire, swap, move, duplicate, merge, fuse, decompose, inline)},
+    "drop layer": drop_layer,
+    "add layer": add_layer,
+}
 
 
 def plant(program: Program, rate: float, seed: int) -> tuple[Program, Truth]:
@@ -507,47 +519,3 @@ def plant(program: Program, rate: float, seed: int) -> tuple[Program, Truth]:
         if failed[kind] == PATIENCE or "layer" in kind:
             kinds.remove(kind)
     return planter.done()
-
-
-TIERS = ("visible", "unnamed", "permuted", "both")
-
-
-def disguise(program: Program, tier: str, seed: int) -> tuple[Program, dict[NodeRef, NodeRef]]:
-    """The program as a tier shows it, and old → new refs.
-
-    ``unnamed``: graph and node names, scopes, source lines and metadata taken away, ids numbered in order.
-    ``permuted``: nodes, edges and graphs in random order, names kept. ``both``: both; ids follow the new order.
-    """
-    rng = random.Random(seed)
-    unnamed, permuted = tier in ("unnamed", "both"), tier in ("permuted", "both")
-    names = list(program.graphs)
-    if permuted:
-        rng.shuffle(names)
-    renamed = {name: f"g{k}" if unnamed else name for k, name in enumerate(names)}
-    who: dict[NodeRef, NodeRef] = {}
-    graphs: dict[str, Graph] = {}
-    for name in names:
-        graph = program.graphs[name]
-        order = list(graph)
-        uses = list(graph.edges(data=True))
-        if permuted:
-            rng.shuffle(order)
-            rng.shuffle(uses)
-        ids = {id: f"n{k}" if unnamed else id for k, id in enumerate(order)}
-        nodes = []
-        for id in order:
-            data = {k: v for k, v in graph.nodes[id].items() if not (unnamed and k in ("name", "scope", "loc", "meta"))}
-            if "calls" in data:
-                data["calls"] = FrozenDict({r: replace(c, graph=renamed[c.graph]) for r, c in data["calls"].items()})
-            nodes.append((ids[id], data))
-            who[NodeRef(name, id)] = NodeRef(renamed[name], ids[id])
-        new = Graph(name=renamed[name])
-        new.fill(
-            nodes,
-            ((ids[s], ids[t], d["src_port"], d["dst_port"]) for s, t, d in uses if d["kind"] == "data"),
-            ((ids[s], ids[t]) for s, t, d in uses if d["kind"] == "control"),
-        )
-        graphs[renamed[name]] = new
-    signatures = {f"s{k}" if unnamed else n: replace(s, graph=renamed[s.graph]) for k, (n, s) in enumerate(program.signatures.items())}
-    made = replace(program, graphs=graphs, entry=renamed[program.entry], signatures=signatures, native=None)
-    return replace(made, frames=()) if unnamed else made, who

@@ -93,7 +93,9 @@ def orbits(program: Program) -> dict[NodeRef, int]:
     count = len(set(now))
     while True:
         ids: dict[Any, int] = {}
-        new = [ids.setdefault((own, *sorted([(label, now[o]) for label, o in uses])), len(ids)) for own, uses in zip(now, around, strict=True)]
+        new = [
+            ids.setdefault((own, *sorted([(label, now[o]) for label, o in uses])), len(ids)) for own, uses in zip(now, around, strict=True)
+        ]
         if len(ids) == count:
             return dict(zip(refs, new, strict=True))
         now, count = new, len(ids)
@@ -108,7 +110,10 @@ def cost(a: Program, b: Program, pairs: Pairs) -> int:
         one, two = parts(a.graphs[x.graph].nodes[x.node]), parts(b.graphs[y.graph].nodes[y.node])
         total += sum(1 for key in one.keys() | two.keys() if one.get(key) != two.get(key))
         fed_a = {s: (NodeRef(x.graph, u.src), u.src_port) for u in a.graphs[x.graph].operands(x.node) for s in [u.dst_port]}
-        fed_b = {u.dst_port: (back.get(NodeRef(y.graph, u.src), NodeRef("", y.graph + u.src)), u.src_port) for u in b.graphs[y.graph].operands(y.node)}
+        fed_b = {
+            u.dst_port: (back.get(NodeRef(y.graph, u.src), NodeRef("", y.graph + u.src)), u.src_port)
+            for u in b.graphs[y.graph].operands(y.node)
+        }
         if fed_a != fed_b:
             if sorted(map(str, fed_a.values())) == sorted(map(str, fed_b.values())):
                 total += 1
@@ -134,10 +139,16 @@ def score(a: Program, b: Program, truth: Truth, found: Pairs, *, same: tuple[Map
     for x, y in counted.items():
         own, other = truth.same_a.get(x, x), truth.same_b.get(y, y)
         mate = truth.pairs.get(other)
-        if mate is not None and (mate == own or same[0][mate] == same[0][own] or same[1][forth.get(own, other)] == same[1][other] and own in forth):
+        if mate is not None and (
+            mate == own or same[0][mate] == same[0][own] or (same[1][forth.get(own, other)] == same[1][other] and own in forth)
+        ):
             right += 1
-    edges_a = Counter((NodeRef(n, s), NodeRef(n, t), d["src_port"], d["dst_port"]) for n, g in a.graphs.items() for s, t, d in g.edges(data=True))
-    edges_b = Counter((NodeRef(n, s), NodeRef(n, t), d["src_port"], d["dst_port"]) for n, g in b.graphs.items() for s, t, d in g.edges(data=True))
+    edges_a = Counter(
+        (NodeRef(n, s), NodeRef(n, t), d["src_port"], d["dst_port"]) for n, g in a.graphs.items() for s, t, d in g.edges(data=True)
+    )
+    edges_b = Counter(
+        (NodeRef(n, s), NodeRef(n, t), d["src_port"], d["dst_port"]) for n, g in b.graphs.items() for s, t, d in g.edges(data=True)
+    )
     kept = [sum(1 for s, t, p, q in edges_a if s in m and t in m and (m[s], m[t], p, q) in edges_b) for m in (found, forth)]
     grouped = None
     if groups is not None and truth.groups:
@@ -172,7 +183,10 @@ def equal(left: Program, right: Program, nodes: Pairs, graphs: Mapping[str, str]
             calls, others = mine.nodes[at.node].get("calls", {}), data.get("calls", {})
             if any(calls[role].graph != graphs[call.graph] for role, call in others.items()):
                 return False
-        uses = Counter((nodes[NodeRef(name, s)].node, nodes[NodeRef(name, t)].node, d["src_port"], d["dst_port"], d["kind"]) for s, t, d in graph.edges(data=True))
+        uses = Counter(
+            (nodes[NodeRef(name, s)].node, nodes[NodeRef(name, t)].node, d["src_port"], d["dst_port"], d["kind"])
+            for s, t, d in graph.edges(data=True)
+        )
         if uses != Counter((s, t, d["src_port"], d["dst_port"], d["kind"]) for s, t, d in mine.edges(data=True)):
             return False
     return True

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphlab.diff.colours import Colours, Palette, mixed
 from graphlab.diff.tables import Ints, Table
 from graphlab.ir.frozen import EMPTY
-from graphlab.ir.program import Program
 
 ROUNDS = (8, 6, 5, 3)
 """How far refinement looks at each level."""
@@ -83,9 +83,19 @@ class Alignment:
                 if role in others:
                     self.votes[a.number[call.graph]][b.number[others[role].graph]] += weight
 
+    def flipped(self) -> Alignment:
+        """The same matches from B to A."""
+        confidence, reason = [0.0] * len(self.to_a), [""] * len(self.to_a)
+        for i, j in enumerate(self.to_b):
+            if j >= 0:
+                confidence[j], reason[j] = self.confidence[i], self.reason[i]
+        palette = self.palette.flipped()
+        return Alignment(palette, self.to_a, self.to_b, self.mates[::-1], self.back, self.graphs, confidence, reason)
+
     def open(self, side: int) -> list[int]:
         """Unmatched nodes of paired regions."""
-        return self.open_array(side).tolist()
+        open: list[int] = self.open_array(side).tolist()
+        return open
 
     def open_array(self, side: int) -> Ints:
         """The same as an array, in rising order."""
@@ -93,13 +103,19 @@ class Alignment:
         return np.flatnonzero(paired & (self.mates[side] < 0))
 
 
-def begin(a: Program, b: Program) -> Alignment:
-    """Nothing matched yet but the entries and, by name, the signatures' graphs."""
-    palette = Palette(a, b)
+def begin(palette: Palette) -> Alignment:
+    """Nothing matched yet."""
     one, two = palette.tables
-    found = Alignment(
-        palette, [-1] * len(one), [-1] * len(two), (np.full(len(one), -1), np.full(len(two), -1)), [-1] * len(one.names), [-1] * len(two.names), [0.0] * len(one), [""] * len(one)
-    )
+    return Alignment(
+        palette, [-1] * len(one), [-1] * len(two), (np.full(len(one), -1), np.full(len(two), -1)),
+        [-1] * len(one.names), [-1] * len(two.names), [0.0] * len(one), [""] * len(one),
+    )  # fmt: skip
+
+
+def pair_entries(found: Alignment) -> None:
+    """The entries correspond, and by name the signatures' graphs."""
+    one, two = found.tables
+    a, b = one.program, two.program
     pair_regions(found, one.number[a.entry], two.number[b.entry])
     for name, signature in a.signatures.items():
         match = b.signatures.get(name)
@@ -107,7 +123,6 @@ def begin(a: Program, b: Program) -> Alignment:
             pair = one.number[signature.graph], two.number[match.graph]
             if found.graphs[pair[0]] < 0 and found.back[pair[1]] < 0:
                 pair_regions(found, *pair)
-    return found
 
 
 def pair_regions(found: Alignment, one: int, two: int) -> None:
@@ -237,7 +252,12 @@ def _rounds(found: Alignment, side: int, level: int) -> list[Colours]:
 
 
 def _take(
-    found: Alignment, left: Colours, right: Colours, confidence: float, reason: str, allowed: tuple[Ints, Ints] | None = None
+    found: Alignment,
+    left: Colours,
+    right: Colours,
+    confidence: float,
+    reason: str,
+    allowed: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
 ) -> None:
     sides = []
     for side, colours in enumerate((left, right)):

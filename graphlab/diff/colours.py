@@ -8,6 +8,7 @@ are hashes): the finished diff is verified.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 import networkx as nx
 import numpy as np
@@ -88,7 +89,9 @@ class Palette:
 
     def __init__(self, a: Program, b: Program) -> None:
         self.tables = (Table(a), Table(b))
-        self.own: tuple[tuple[list[int], list[int]], ...] = tuple(([0] * len(self.tables[0]), [0] * len(self.tables[1])) for _ in range(LEVELS))
+        self.own: tuple[tuple[list[int], list[int]], ...] = tuple(
+            ([0] * len(self.tables[0]), [0] * len(self.tables[1])) for _ in range(LEVELS)
+        )
         self.seated: list[list[int]] = []
         self.up: list[list[int]] = []
         self.down: list[list[int]] = []
@@ -103,7 +106,10 @@ class Palette:
         for side in (0, 1):
             self._paint(side, keys)
         for side, table in enumerate(self.tables):
-            seated = [hash((own, data["index"])) if data["kind"] == "input" else own for own, data in zip(self.own[0][side], table.data, strict=True)]
+            seated = [
+                hash((own, data["index"])) if data["kind"] == "input" else own
+                for own, data in zip(self.own[0][side], table.data, strict=True)
+            ]
             up = [0] * len(table)
             forward(table, seated, table.order, up)
             self.seated.append(seated)
@@ -118,6 +124,17 @@ class Palette:
                 rounds.append(colours.tolist())
             self.near.append(rounds)
         self.own_colours = [[as_colours(numbers) for numbers in level] for level in self.own]
+
+    def flipped(self) -> Palette:
+        """The same with A and B exchanged."""
+        other = copy(self)
+        other.tables, other.refiners = self.tables[::-1], self.refiners[::-1]
+        other.own = tuple((b, a) for a, b in self.own)
+        other.graphs = tuple((b, a) for a, b in self.graphs)
+        other.own_colours = [pair[::-1] for pair in self.own_colours]
+        for name in ("seated", "up", "down", "near", "seated_colours", "whole_up", "whole_down"):
+            setattr(other, name, getattr(self, name)[::-1])
+        return other
 
     def _paint(self, side: int, keys: Keys) -> None:
         """Own numbers and region colours, callees first, so that a caller's hold its regions'; recursion leaves a callee out."""
@@ -137,7 +154,8 @@ class Palette:
                 for level in (0, 1):
                     forward(table, self.own[level][side], order[number], cones[level])
                 span = slice(table.start[number], table.start[number + 1])
-                done.append((name, *(hash(tuple(sorted(cones[level][span]))) for level in (0, 1))))
+                strict, loose = (hash(tuple(sorted(cones[level][span]))) for level in (0, 1))
+                done.append((name, strict, loose))
             for name, strict, loose in done:
                 graphs[0][name], graphs[1][name] = strict, loose
 

@@ -21,7 +21,6 @@ class Exchange:
 
     def run(self) -> None:
         """Exchange matches, and match what is left where a neighbour speaks for it, until nothing helps."""
-        found = self.found
         for _ in range(PASSES):
             better = False
             for i in self._unhappy():
@@ -34,15 +33,14 @@ class Exchange:
         own = self.found.palette.own
         if own[0][0][i] == own[0][1][j]:
             return 0
-        known = self._parts.get((i, j))
-        if known is None:
-            known = self._parts[i, j] = self._differing(i, j)
-        return known
+        if (i, j) not in self._parts:
+            self._parts[i, j] = self._differing(i, j)
+        return self._parts[i, j]
 
     def _differing(self, i: int, j: int) -> int:
         a, b = self.found.tables
         x, y = a.data[i], b.data[j]
-        count = int((x["kind"], x.get("op")) != (y["kind"], y.get("op")))
+        count: int = int((x["kind"], x.get("op")) != (y["kind"], y.get("op")))
         outputs = x.get("outputs", ()), y.get("outputs", ())
         count += abs(len(outputs[0]) - len(outputs[1])) + sum(s != t for s, t in zip(*outputs, strict=False))
         before, after = x.get("attrs", EMPTY), y.get("attrs", EMPTY)
@@ -84,7 +82,10 @@ class Exchange:
         for src, dst, _, _ in theirs:
             unhappy.update(i for i in (to_a[src], to_a[dst]) if i >= 0)
         kinds = ("op", "constant", "parameter")
-        return sorted((i for i in unhappy if a.data[i]["kind"] in kinds and found.graphs[a.where[i]] >= 0), key=lambda i: (a.depth[i], a.ids[i], a.where[i]))
+        return sorted(
+            (i for i in unhappy if a.data[i]["kind"] in kinds and found.graphs[a.where[i]] >= 0),
+            key=lambda i: (a.depth[i], a.ids[i], a.where[i]),
+        )
 
     def _wanted(self, i: int) -> list[int]:
         """Nodes of B that stand to the counterparts of the node's neighbours as it stands to them, most often first."""

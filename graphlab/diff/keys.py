@@ -38,7 +38,7 @@ class Memo:
     def __init__(self, of: Callable[[Any], Hashable]) -> None:
         self._known: dict[int, int] = {}
         intern = Interner()
-        self._of = lambda value: intern.of(of(value))
+        self._of: Callable[[Any], int] = lambda value: intern.of(of(value))
 
     def __call__(self, value: Any) -> int:
         known = self._known.get(id(value))

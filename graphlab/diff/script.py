@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from graphlab.diff.align import Alignment
 from graphlab.diff.changes import (
     MISSING,
     Added,
@@ -33,7 +34,6 @@ from graphlab.diff.changes import (
     Source,
     TypeChanged,
 )
-from graphlab.diff.align import Alignment
 from graphlab.diff.keys import plain
 from graphlab.diff.tables import Table
 from graphlab.ir.constants import Constant
@@ -168,13 +168,13 @@ class _Script:
         one, two, found = self.one, self.two, self.found
         own = found.palette.own[0]
         to_b = np.array(found.to_b, np.int64)
-        size = len(two) + 1
+        ports, port = np.unique(
+            np.concatenate([(t.src_port << 21) ^ (t.dst_port << 1) ^ t.control for t in (one, two)]), return_inverse=True
+        )
+        cut = len(one.src)
         sides = []
-        for table, end in ((one, to_b), (two, np.arange(len(two)))):
-            src, dst = end[table.src], end[table.dst]
-            key = ((src * size + dst) << np.int64(1)) | table.control
-            ports = table.src_port * (1 << 20) + table.dst_port
-            sides.append(np.rec.fromarrays((key, ports), names="key,ports"))
+        for table, end, which in ((one, to_b, port[:cut]), (two, np.arange(len(two)), port[cut:])):
+            sides.append(((end[table.src] + 1) * (len(two) + 1) + end[table.dst] + 1) * len(ports) + which)
         alone = ~np.isin(sides[0], sides[1]), ~np.isin(sides[1], sides[0])
         uneven = set(one.dst[alone[0]].tolist()) | {found.to_a[j] for j in two.dst[alone[1]].tolist()}
         for i, j in enumerate(found.to_b):

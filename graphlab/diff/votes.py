@@ -54,7 +54,7 @@ class Votes:
     def _hear(self) -> None:
         """Let every match that has unmatched neighbours speak, once."""
         found = self.found
-        table, to_b, to_a = found.tables[0], found.to_b, found.to_a
+        table, to_b = found.tables[0], found.to_b
         for i in found.open(0):
             for _, _, src, _ in table.ins(i):
                 if to_b[src] >= 0 and src not in self.heard:
@@ -62,7 +62,6 @@ class Votes:
             for _, _, _, dst in table.outs(i):
                 if to_b[dst] >= 0 and dst not in self.heard:
                     self.speak(dst, to_b[dst])
-        del to_a
 
     def speak(self, i: int, j: int) -> None:
         """A match's votes for its neighbours."""
