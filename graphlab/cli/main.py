@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": "show what was captured from a model or graph file, and what becomes of it",
     "load": "read a graph file and say what it holds; save it as .graphlab",
     "diff": "show what changed between two models or graph files",
+    "equal": "say whether two models or graph files are the same but for names, order and metadata",
     "explain": "explain a finding by its code",
 }
 
