@@ -19,10 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--stat", action="store_true", help="counts by region and kind instead of the changes")
     shown.add_argument("--json", action="store_true", help="the whole diff as JSON")
-    parser.add_argument("--only", action="append", default=[], metavar="TOPIC", help="changes of this topic alone: layout, constants, order, or a kind as --stat names it; repeatable")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="TOPIC",
+        help="changes of this topic alone: layout, constants, order, or a kind as --stat names it; repeatable",
+    )
     parser.add_argument("--ignore", action="append", default=[], metavar="TOPIC", help="leave changes of this topic out; repeatable")
     parser.add_argument("--tolerance", metavar="X", type=float, default=0.0, help="leave constants out whose elements differ by no more")
-    parser.add_argument("--fail-on", action="append", default=[], metavar="TOPIC", help="exit with 1 for changes of this topic alone; repeatable")
+    parser.add_argument(
+        "--fail-on", action="append", default=[], metavar="TOPIC", help="exit with 1 for changes of this topic alone; repeatable"
+    )
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw the changed regions")
     parser.add_argument("--max-nodes", metavar="N", type=int, default=300, help="boxes in the drawing (300)")
     parser.add_argument("--dot", metavar="FILE", type=Path, help="the drawing as Graphviz DOT")
