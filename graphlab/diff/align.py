@@ -23,7 +23,7 @@ from graphlab.ir.frozen import EMPTY
 
 ROUNDS = (8, 6, 5, 3)
 """How far refinement looks at each level."""
-NEAREST = (2, 3, 3, 3)
+NEAREST = (1, 1, 2, 2)
 """How far it looks at least."""
 REGION_PAIRS = 10_000
 """Pairs of regions without matched callers that are compared, at most."""

@@ -8,6 +8,8 @@ from graphlab.diff.align import Alignment
 from graphlab.diff.keys import plain
 from graphlab.ir.frozen import EMPTY
 
+CROWD = 16
+"""Users of one value up to which they are looked at."""
 PASSES = 6
 """How often all unhappy matches are looked at, at most."""
 
@@ -97,12 +99,13 @@ class Exchange:
             mate = found.to_b[src]
             if mate >= 0 and not control:
                 users = [dst for c, p, s, dst in b.outs(mate) if (c, p, s) == (0, port, slot)]
-                if len(users) <= 16:
-                    count.update(users)
+                if len(users) <= CROWD:
+                    count.update(2 * users)
         for control, port, slot, dst in a.outs(i):
             mate = found.to_b[dst]
             if mate >= 0 and not control:
-                count.update(src for c, s, src, p in b.ins(mate) if (c, s, p) == (0, slot, port))
+                # In another slot it counts less: operands may have been exchanged.
+                count.update(src for c, s, src, p in b.ins(mate) if not c and p == port for _ in range(1 + (s == slot)))
         current = found.to_b[i]
         likes = [(-n, abs(a.depth[i] - b.depth[j]), b.ids[j], j) for j, n in count.items() if j != current and own[0][i] == own[1][j]]
         return [j for _, _, _, j in sorted(likes)[:4]]
