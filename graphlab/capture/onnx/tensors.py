@@ -7,11 +7,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from graphlab.capture.file import File
 from graphlab.capture.onnx.types import SPARSE, dtype
 from graphlab.capture.proto import Parsed, Schema
-from graphlab.errors import FormatError, GraphlabError
+from graphlab.errors import FormatError, GraphlabError, ValueUnavailable
 from graphlab.ir.constants import INLINE_BYTES, Constant
 from graphlab.ir.frozen import FrozenDict, frozen
 from graphlab.ir.values import DTYPE_BITS, TensorType
@@ -94,7 +95,10 @@ class Tensors:
             if type.elements == 0:
                 return Constant(type, b"")
             if self._packed and _has_unknown(tensor):  # numbers one by one, as few writers do
-                return Tensors(self._parsed, self.file, self._plain, packed=False).constant(_again(self._plain, tensor))
+                again = _reparsed(self._plain, tensor.SerializeToString())
+                if again is None:
+                    raise self._wrong(tensor, "its numbers cannot be told apart")
+                return Tensors(self._parsed, self.file, self._plain, packed=False).constant(again)
             return Constant(type, None, reason="its data were left out of the file")
         if not self._packed:
             numbers = field
@@ -182,10 +186,11 @@ class _Varints:
         self._type = type
 
     def __call__(self) -> bytes:
-        tensor = self._plain.new("TensorProto")
         payload = self._chunks()
-        number = tensor.DESCRIPTOR.fields_by_name[self._field].number
-        tensor.ParseFromString(bytes([number << 3 | 2]) + _varint(len(payload)) + payload)
+        number = self._plain.new("TensorProto").DESCRIPTOR.fields_by_name[self._field].number
+        tensor = _reparsed(self._plain, bytes([number << 3 | 2]) + _varint(len(payload)) + payload)
+        if tensor is None:
+            raise ValueUnavailable(f"fetch a constant of type {self._type}", found="its numbers are not sound", do="check the file")
         return _elements(self._type, getattr(tensor, self._field))
 
 
@@ -226,7 +231,10 @@ def _checked_numbers(type: TensorType, load: Callable[[], bytes], count: int) ->
 
 
 def _inline(type: TensorType, load: Callable[[], bytes]) -> Constant:
-    data = load()
+    try:
+        data = load()
+    except ValueUnavailable as error:
+        return Constant(type, None, reason=error.found)
     wanted = prod(d for d in type.dims or () if isinstance(d, int)) * max(1, DTYPE_BITS.get(type.dtype, 8) // 8)
     if len(data) != wanted:
         return Constant(type, None, reason=f"the file holds {len(data):,} bytes where its type asks for {wanted:,}")
@@ -258,10 +266,14 @@ def _has_unknown(message: Any) -> bool:
     return any(True for _ in UnknownFieldSet(message))
 
 
-def _again(plain: Schema, tensor: Any) -> Any:
-    same = plain.new("TensorProto")
-    same.ParseFromString(tensor.SerializeToString())
-    return same
+def _reparsed(plain: Schema, data: bytes) -> Any | None:
+    """A tensor with its numbers as numbers; ``None`` where the bytes are no tensor's."""
+    tensor = plain.new("TensorProto")
+    try:
+        tensor.ParseFromString(data)
+    except DecodeError:
+        return None
+    return tensor
 
 
 def _varint(value: int) -> bytes:
