@@ -5,8 +5,9 @@ Numbers: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphlab.errors import ValueUnavailable
 from graphlab.ir.constants import Constant
@@ -33,6 +34,19 @@ _FIELDS: dict[str, str] = {
     **dict.fromkeys(("float16", "bfloat16"), "half_val"),
     **dict.fromkeys(("int32", "int16", "int8", "uint16", "uint8", "int4", "uint4", "int2", "uint2"), "int_val"),
 }  # fmt: skip
+
+_MOST_BYTES = 1 << 34
+"""A few elements may stand for a large tensor, but none of a real model is larger."""
+
+NUMPY_ITEM: dict[str, int] = {
+    **dict.fromkeys(("bool", "int8", "uint8", "int4", "uint4", "int2", "uint2", "float4_e2m1fn"), 1),
+    **{name: 1 for name in DTYPES.values() if name.startswith("float8")},
+    **dict.fromkeys(("int16", "uint16", "float16", "bfloat16"), 2),
+    **dict.fromkeys(("int32", "uint32", "float32"), 4),
+    **dict.fromkeys(("int64", "uint64", "float64", "complex64"), 8),
+    "complex128": 16,
+}  # fmt: skip
+"""Bytes of an element as NumPy and ml_dtypes lay it out: one at least."""
 
 Dims = tuple[int | None, ...] | None
 
@@ -61,13 +75,17 @@ def shape_dims(shape: Any) -> Dims:
     return tuple([size if (size := dim.size) >= 0 else None for dim in shape.dim])
 
 
-def constant(proto: Any) -> Constant:
+Content: TypeAlias = Callable[[bytes], bytes] | None
+"""Fetches what a bytes field stands for that was left in the file; ``None`` where fields hold their own bytes."""
+
+
+def constant(proto: Any, content: Content = None) -> Constant:
     """The Constant of a TensorProto; its bytes are decoded when asked for."""
     kind = value_type(proto.dtype, shape_dims(proto.tensor_shape))
-    return Constant(kind, lambda: tensor_bytes(proto))
+    return Constant(kind, lambda: tensor_bytes(proto, content))
 
 
-def tensor_bytes(proto: Any) -> bytes:
+def tensor_bytes(proto: Any, fetch: Content = None) -> bytes:
     """The bytes of a TensorProto, as :class:`Constant` wants them.
 
     A tensor's elements stand either in ``tensor_content`` or one by one in a field of their type,
@@ -89,10 +107,14 @@ def tensor_bytes(proto: Any) -> bytes:
         return _strings(list(proto.string_val), kind.dims).encode()
     dtype = np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)
     content: bytes = proto.tensor_content
+    if content and fetch is not None:
+        content = fetch(content)
     if content:
         if len(content) != count * dtype.itemsize:
             raise _misfit(kind, f"{len(content):,} bytes for {count:,} elements")
         return content
+    if count * dtype.itemsize > _MOST_BYTES:
+        raise _misfit(kind, f"a shape of {count:,} elements")
     if kind.dtype.startswith("float8"):
         given, field = list(proto.float8_val), "float8_val"  # one byte an element
     else:
