@@ -41,6 +41,11 @@ def is_mutable(of: OpOverload) -> bool:
     return mutable
 
 
+def gives_nothing(of: OpOverload) -> bool:
+    """Whether the schema lists no result."""
+    return not of._schema.returns
+
+
 def operator_names(namespaces: tuple[str, ...]) -> list[str]:
     """Names of the operators registered under some namespaces: ``aten::add.Tensor``."""
     return [name for name in _all_operator_names() if name.partition("::")[0] in namespaces]
@@ -84,6 +89,7 @@ __all__ = [
     "TracingCheckError",
     "argument_names",
     "defaults",
+    "gives_nothing",
     "is_mutable",
     "operator_names",
     "script_function",
