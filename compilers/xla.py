@@ -10,6 +10,7 @@ XLA's import of StableHLO folds constants before its first pass. For HLO and Ten
 
 from __future__ import annotations
 
+import filecmp
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphlab import child
+from graphlab.capture.xla.dump_names import SNAPSHOT, Dumped, changed, dumped
 from graphlab.compilers import xla_inputs
 from graphlab.compilers.results import Absent, Compiled, Measured, Metric, Stage
 from graphlab.compilers.xla_jaxlib import CONTROL_OPCODES, FREE_OPCODES, version
-from graphlab.compilers.xla_worker import SNAPSHOT
 from graphlab.errors import CompileError, missing_extra
 
 if TYPE_CHECKING:
@@ -121,13 +122,13 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
         progress=lambda: _reached(folder.path),
     )
     answer = outcome.result
-    own = program if given.form == "hlo text" else None
+    own = program if program.source.format in ("hlo text", "hlo proto") else None  # a file's, read already
     imported = given.form != "stablehlo"
     return Compiled(
         compiler=NAME,
         target=target,
         version=version(),
-        stages=tuple(_stages(folder, answer["snapshots"], own, imported)),
+        stages=tuple(_stages(folder, options.passes, own, imported)),
         metrics={
             **_metrics(answer),
             "lowering_seconds": Absent("the file is XLA's own language") if own else Measured(given.lowering_seconds, "seconds", "timed"),
@@ -139,14 +140,21 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
     )
 
 
-def _stages(folder: child.Folder, snapshots: list[dict[str, str]], own: Program | None, imported: bool) -> Iterator[Stage]:
+def _stages(folder: child.Folder, passes: str, own: Program | None, imported: bool) -> Iterator[Stage]:
     yield Stage("input", _loader(folder, "input.hlo") if own is None else lambda: own)
     if imported:
         yield Stage("imported", _loader(folder, "imported.hlo"), "import")
-    for shot in snapshots:
-        name = f"{shot['order']}.{shot['pipeline']}.{shot['pass'] or 'before_' + shot['next']}"
-        yield Stage(name, _loader(folder, f"dump/{shot['file']}"), shot["pass"])
+    dump = folder.path / "dump"
+    module = _dumped(dump) if passes else None
+    for shot in changed(module, passes, lambda a, b: filecmp.cmp(dump / a, dump / b, shallow=False)) if module else ():
+        yield Stage(shot.stage, _loader(folder, f"dump/{shot.file}"), shot.pass_name)
     yield Stage("optimized", _loader(folder, "optimized.hlo"), "XLA")
+
+
+def _dumped(dump: Path) -> Dumped | None:
+    """The module that was compiled, among those XLA dumped on the way."""
+    modules = [module for module in dumped(path.name for path in dump.iterdir()) if module.after] if dump.is_dir() else []
+    return modules[-1] if modules else None
 
 
 def _loader(folder: child.Folder, file: str) -> Callable[[], Program]:
