@@ -31,9 +31,13 @@ BUILTIN: Mapping[Group, Mapping[str, str]] = {
         "jax": "graphlab.capture.jax",
         "hlo_text": "graphlab.capture.xla.hlo_text",
         "hlo_proto": "graphlab.capture.xla.hlo_proto",
+        "xla_dump": "graphlab.capture.xla.dump_directory",
         "torch_export": "graphlab.capture.torch.pt2",
+        "torchserve": "graphlab.capture.torch.mar",
         "torchscript": "graphlab.capture.torch.script_archive",
+        "torch_checkpoint": "graphlab.capture.torch.checkpoint",
         "onnx": "graphlab.capture.onnx",
+        "tff": "graphlab.capture.tff",
         "tflite": "graphlab.capture.tflite",
     },
     "analyzers": {
@@ -41,6 +45,7 @@ BUILTIN: Mapping[Group, Mapping[str, str]] = {
         "control_flow": "graphlab.analyzers.control_flow",
         "constant_folding": "graphlab.analyzers.constant_folding",
         "fidelity": "graphlab.analyzers.fidelity",
+        "placements": "graphlab.analyzers.placements",
         "compile_results": "graphlab.analyzers.compile_results",
     },
     "compilers": {
