@@ -13,6 +13,7 @@ XLA's import of StableHLO folds constants before its first pass. For HLO and Ten
 
 from __future__ import annotations
 
+import filecmp
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphlab import child
+from graphlab.capture.xla.dump_names import SNAPSHOT, Dumped, changed, dumped
 from graphlab.compilers import xla_inputs, xla_targets
 from graphlab.compilers.results import Absent, Compiled, Measured, Metric, Stage
 from graphlab.compilers.xla_jaxlib import CONTROL_OPCODES, FREE_OPCODES, version
-from graphlab.compilers.xla_worker import SNAPSHOT
 
 if TYPE_CHECKING:
     from graphlab.ir.program import Program
@@ -142,13 +143,13 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
         progress=lambda: _reached(folder.path),
     )
     answer = outcome.result
-    own = program if given.form == "hlo text" else None
+    own = program if program.source.format in ("hlo text", "hlo proto") else None  # a file's, read already
     imported = given.form != "stablehlo"
     return Compiled(
         compiler=NAME,
         target=target,
         version=version(),
-        stages=tuple(_stages(folder, answer["snapshots"], own, imported)),
+        stages=tuple(_stages(folder, options.passes, own, imported)),
         metrics={
             **_metrics(answer, device),
             "lowering_seconds": Absent("the file is XLA's own language") if own else Measured(given.lowering_seconds, "seconds", "timed"),
@@ -160,14 +161,21 @@ def compile(program: Program, *, target: str = "cpu", options: Options | None = 
     )
 
 
-def _stages(folder: child.Folder, snapshots: list[dict[str, str]], own: Program | None, imported: bool) -> Iterator[Stage]:
+def _stages(folder: child.Folder, passes: str, own: Program | None, imported: bool) -> Iterator[Stage]:
     yield Stage("input", _loader(folder, "input.hlo") if own is None else lambda: own)
     if imported:
         yield Stage("imported", _loader(folder, "imported.hlo"), "import")
-    for shot in snapshots:
-        name = f"{shot['order']}.{shot['pipeline']}.{shot['pass'] or 'before_' + shot['next']}"
-        yield Stage(name, _loader(folder, f"dump/{shot['file']}"), shot["pass"])
+    dump = folder.path / "dump"
+    module = _dumped(dump) if passes else None
+    for shot in changed(module, passes, lambda a, b: filecmp.cmp(dump / a, dump / b, shallow=False)) if module else ():
+        yield Stage(shot.stage, _loader(folder, f"dump/{shot.file}"), shot.pass_name)
     yield Stage("optimized", _loader(folder, "optimized.hlo"), "XLA")
+
+
+def _dumped(dump: Path) -> Dumped | None:
+    """The module that was compiled, among those XLA dumped on the way."""
+    modules = [module for module in dumped(path.name for path in dump.iterdir()) if module.after] if dump.is_dir() else []
+    return modules[-1] if modules else None
 
 
 def _loader(folder: child.Folder, file: str) -> Callable[[], Program]:
@@ -252,8 +260,12 @@ def _seconds(cost: Mapping[str, float], device: xla_targets.Target, product_type
         return Absent("XLA has no performance model for the CPU")
     peak = device.peak_flops.get(product_type, min(device.peak_flops.values()))
     bound = max(cost.get("flops", 0.0) / peak, cost.get("bytes accessed", 0.0) / device.bandwidth)
-    told = f"roofline of {device.source}: {peak / 1e12:.0f} Tflops for products of {product_type or 'float32'}, {device.bandwidth / 1e12:.2f} TB/s"
-    return Measured(bound, "seconds", f"{told}; a bound from below") if bound > 0 else Absent("it computes and moves nothing")
+    peaks = f"{peak / 1e12:.0f} Tflops for products of {product_type or 'float32'}, {device.bandwidth / 1e12:.2f} TB/s"
+    return (
+        Measured(bound, "seconds", f"roofline of {device.source}: {peaks}; a bound from below")
+        if bound > 0
+        else Absent("it computes and moves nothing")
+    )
 
 
 def _intensity(flops: Metric, moved: Metric) -> Metric:

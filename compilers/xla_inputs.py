@@ -28,7 +28,7 @@ def takes(program: Program) -> bool:
     """Whether :func:`module_of` knows such programs. Imports nothing."""
     if program.native is None:
         return False
-    return program.source.framework in ("jax", "tensorflow") or program.source.format == "hlo text"
+    return program.source.framework in ("jax", "tensorflow") or program.source.format in ("hlo text", "hlo proto")
 
 
 def module_of(program: Program, asked: str, *, platform: str = "cpu") -> Given:
@@ -39,6 +39,8 @@ def module_of(program: Program, asked: str, *, platform: str = "cpu") -> Given:
     """
     if program.source.format == "hlo text":
         return Given("hlo text", str(program.native).encode())
+    if program.source.format == "hlo proto":
+        return Given("hlo proto", bytes(program.native() if callable(program.native) else program.native))
     start = time.perf_counter()
     if program.source.framework == "jax":
         from graphlab.capture.jax import stablehlo_of

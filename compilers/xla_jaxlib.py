@@ -227,7 +227,7 @@ def count(module: Any) -> dict[str, Any]:
 
 
 def product_type(module: Any) -> str:
-    """The element type that most of a module's matrix products and convolutions take, ``bfloat16`` for any of 16 bits; empty without any."""
+    """The element type that most matrix products and convolutions take: ``bfloat16`` for any of 16 bits; empty without any."""
     found: Counter[str] = Counter()
     for computation in module.computations():
         types: dict[str, str] = {}

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from graphlab import child
 from graphlab.compilers import xla_jaxlib
-
-SNAPSHOT = re.compile(r"(?P<module>.+)\.(?P<order>\d{4})\.(?P<pipeline>.+?)\.after_(?P<pass>.+?)(?:\.before_(?P<next>.+))?\.txt")
-"""XLA's name for a module dumped after a pass: ``module_0003.f.0011.dot-library-passes.after_dot_decomposer.before_fusion.txt``."""
 
 
 def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -91,7 +87,6 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         "product_type": xla_jaxlib.product_type(given),
         "read_seconds": read_seconds,
         "compile_seconds": compile_seconds,
-        "snapshots": snapshots(dump, passes) if passes else [],
     }
 
 
@@ -107,34 +102,6 @@ def _cost_of_parts(given: Any, optimized: Any) -> dict[str, float]:
 def _header(line: str, name: str) -> int:
     found = re.search(rf"\b{name}=(\d+)", line)
     return int(found[1]) if found else 1
-
-
-def snapshots(dump: Path, passes: str) -> list[dict[str, str]]:
-    """The modules XLA dumped, in order, without those equal to the one before (the start of a pipeline).
-
-    XLA dumps around a pass: a module that stands before one of ``passes`` and after another has no pass of its
-    own (``pass`` is empty): all since the last dump changed it.
-    """
-    finals = sorted(dump.glob("*_after_optimizations.txt"))
-    if not finals:
-        return []
-    module = finals[-1].name.rpartition(".")[0].rpartition(".")[0]  # module_0003.f.cpu_after_optimizations.txt
-    found = [match for path in dump.iterdir() if (match := SNAPSHOT.fullmatch(path.name)) and match["module"] == module]
-    kept: list[dict[str, str]] = []
-    last = _digest(dump / f"{module}.before_optimizations.txt")
-    for match in sorted(found, key=lambda match: match["order"]):
-        digest = _digest(dump / match[0])
-        if digest != last:
-            own = match["pass"] if re.search(passes, match["pass"]) else ""
-            kept.append(
-                {"file": match[0], "order": match["order"], "pipeline": match["pipeline"], "pass": own, "next": match["next"] or ""}
-            )
-        last = digest
-    return kept
-
-
-def _digest(path: Path) -> bytes:
-    return blake2b(path.read_bytes(), digest_size=16).digest()
 
 
 if __name__ == "__main__":

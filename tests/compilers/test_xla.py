@@ -12,7 +12,6 @@ import graphlab
 from graphlab.capture.xla.hlo_text import parse_hlo
 from graphlab.compilers import xla
 from graphlab.compilers.results import Absent, Compiled, Measured
-from graphlab.compilers.xla_worker import snapshots
 from graphlab.errors import CompileError, MissingExtra
 from graphlab.ir.program import Program, Source
 
@@ -109,21 +108,6 @@ def test_passes_stand_in_the_order_xla_ran_them_and_each_changed_something(dense
     assert orders == sorted(set(orders))
     passes = [stage.pass_name for stage in dense.stages]
     assert passes.index("dot-library-rewriter") < passes.index("fusion")
-
-
-def test_snapshots_equal_to_the_one_before_are_left_out(tmp_path: Path) -> None:
-    texts = {
-        "before_optimizations": "a",
-        "0000.first.after_pipeline-start.before_dce": "a",
-        "0001.first.after_dce.before_pipeline-end": "b",
-        "0002.second.pass.after_pipeline-start.before_fusion": "b",
-        "0003.copy-insertion.after_adding_copies": "c",
-        "cpu_after_optimizations": "c",
-    }
-    for name, text in texts.items():
-        (tmp_path / f"module_0007.jit.f.{name}.txt").write_text(text)
-    found = [(shot["order"], shot["pipeline"], shot["pass"]) for shot in snapshots(tmp_path, ".*")]
-    assert found == [("0001", "first", "dce"), ("0003", "copy-insertion", "adding_copies")]
 
 
 def test_what_the_import_folds_is_a_stage_of_its_own(dense: Compiled) -> None:

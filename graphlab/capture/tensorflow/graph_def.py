@@ -25,6 +25,10 @@ from graphlab.ir.values import OpaqueType, ValueType
 
 _MOST_PORTS = 1 << 22
 _SHAPES = "_output_shapes"
+_SHAPED = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Variable", "VariableV2", "TemporaryVariable", "_Arg"})
+"""Operations whose attribute ``shape`` is that of their output."""
+_SCALARS_SINCE = 22
+"""Before this version of graphs a Placeholder of shape () stood for any shape (core/ops/array_ops.cc)."""
 _META = ("config", "config_proto", "executor_type", "parallel_iterations")
 """Attributes without a leading underscore that change how, not what, a node computes."""
 
@@ -91,7 +95,8 @@ def read_graphs(
     functions = _by_name(graph_def.library.function, lambda f: f.signature.name, "function")
     while entry in functions:
         entry += "_"
-    reader = _Reader(functions, OpSpecs(op_def, functions), locations or (lambda name: {}), content)
+    specs = OpSpecs(op_def, functions)
+    reader = _Reader(functions, specs, locations or (lambda name: {}), content, scalars=graph_def.versions.producer >= _SCALARS_SINCE)
     graphs = {entry: reader.entry(graph_def, entry, origins, outputs, control_outputs, feeds)}
     waiting = deque(_callees(graphs[entry]))
     while waiting:
@@ -127,12 +132,19 @@ def _callees(graph: Graph) -> Iterator[str]:
 
 class _Reader:
     def __init__(
-        self, functions: Mapping[str, Any], specs: OpSpecs, locations: Callable[[str | None], Mapping[str, int]], content: Content
+        self,
+        functions: Mapping[str, Any],
+        specs: OpSpecs,
+        locations: Callable[[str | None], Mapping[str, int]],
+        content: Content,
+        *,
+        scalars: bool,
     ) -> None:
         self._functions = functions
         self._specs = specs
         self._locations = locations
         self._content = content
+        self._scalars = scalars
         self._ports = 0
 
     def entry(
@@ -210,6 +222,8 @@ class _Reader:
                 attrs[key] = attr_value(value)
         if node.device:
             meta["device"] = node.device
+        if not shapes and op in _SHAPED and "shape" in attr and (self._scalars or attr["shape"].shape.dim):
+            shapes = (attr["shape"].shape,)
         outputs = (UNKNOWN,) * region.taken(node.name, len(shapes)) if spec is None else _outputs(spec, attr, shapes)
         self._ports += len(outputs)
         if self._ports > _MOST_PORTS:

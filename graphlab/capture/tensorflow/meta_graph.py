@@ -55,7 +55,17 @@ def read_graph_def(parsed: Parsed, graph_def: Any, *, file: File, source: Source
 
 
 def read_meta_graph(
-    parsed: Parsed, meta: Any, *, file: File, source: Source, bundle: Bundle | None, reason: str, debug: Any | None, only: str | None = None
+    parsed: Parsed,
+    meta: Any,
+    *,
+    file: File,
+    source: Source,
+    bundle: Bundle | None,
+    reason: str,
+    debug: Any | None = None,
+    only: str | None = None,
+    known: Mapping[str, Origin] = EMPTY,
+    beside: Mapping[str, Any] = EMPTY,
 ) -> Program:
     """The Program of a MetaGraphDef.
 
@@ -64,8 +74,11 @@ def read_meta_graph(
         reason: why there is no bundle.
         debug: a GraphDebugInfo, where there is one beside it.
         only: the signature to make the entry; the preferred one without it.
+        known: what is known of nodes already.
+        beside: GraphDefs that become graphs of their own, by name.
     """
-    return _Reader(parsed, meta.graph_def, meta, bundle, debug, file, source, reason).read(only)
+    reader = _Reader(parsed, meta.graph_def, meta, bundle, debug, file, source, reason, known)
+    return reader.read(only, beside)
 
 
 def signature_names(meta: Any) -> list[str]:
@@ -83,6 +96,7 @@ class _Reader:
         file: File,
         source: Source,
         reason: str = "",
+        known: Mapping[str, Origin] = EMPTY,
     ) -> None:
         self._parsed = parsed
         self._graph_def = graph_def
@@ -92,8 +106,10 @@ class _Reader:
         self._file = file
         self._source = source
         self._reason = reason
+        self._known = known
+        self._stated: dict[str, ValueType] | None = None
 
-    def read(self, only: str | None) -> Program:
+    def read(self, only: str | None, beside: Mapping[str, Any] = EMPTY) -> Program:
         entries = [] if self._meta is None else list(_entries(self._meta))
         nodes = {node.name: node for node in self._graph_def.node}
         taken = _data_users(self._graph_def.node)
@@ -119,7 +135,8 @@ class _Reader:
             if node.op in _PLACEHOLDERS and node.name not in origins:
                 origins[node.name] = Origin("op", effects=("io",))  # no signature feeds it: nobody knows its value
         origins |= self._variables(nodes, outputs, entries)
-        origins |= _frozen_parameters(nodes, taken)
+        origins |= {name: origin for name, origin in self._known.items() if name in nodes and nodes[name].op == "Const"}
+        origins |= {name: origin for name, origin in _frozen_parameters(nodes, taken).items() if name not in self._known}
         assets = self._assets(nodes, origins)
         table = FrameTable()
         graphs = read_graphs(
@@ -135,6 +152,13 @@ class _Reader:
             content=self._parsed.read,
         )
         main = next(iter(graphs))
+        for name, other in beside.items():
+            made = read_graphs(other, entry=name, origins={}, outputs=(), op_def=find, whole=True)
+            if not made.keys().isdisjoint(graphs):
+                raise FormatError(
+                    f"read {self._file.name}", found=f"two graphs in it have one name: {', '.join(made)}", do="check the file"
+                )
+            graphs |= made
         signatures = self._signatures(graphs, main, entries, [tensor for tensor, _ in inputs], outputs)
         preferred = only if only is not None else _preferred(signatures)
         return Program(
@@ -156,8 +180,8 @@ class _Reader:
         made = [graph.node(use.src).outputs[use.src_port] for use in graph.operands(graph.output)]
         if not entries:
             return {main: Signature(main, tuple(Slot(n.name, n.outputs[0]) for n in given), _slots(outputs, made))}
-        types = dict(zip(inputs, (n.outputs[0] for n in given), strict=True))
-        results = dict(zip(outputs, made, strict=True))
+        types = {tensor: self._told(tensor, node.outputs[0]) for tensor, node in zip(inputs, given, strict=True)}
+        results = {tensor: self._told(tensor, type) for tensor, type in zip(outputs, made, strict=True)}
         if len(entries) == 1 and [t for _, t in entries[0].outputs] == list(outputs) and [t for _, t in entries[0].inputs] == list(inputs):
             entry = entries[0]
             return {
@@ -180,6 +204,22 @@ class _Reader:
                 tuple(Slot(name, results[tensor]) for name, tensor in entry.outputs),
             )
         return found
+
+    def _told(self, tensor: str, type: ValueType) -> ValueType:
+        """The type that a signature states, where the graph itself does not know the rank."""
+        return self._types().get(tensor, type) if isinstance(type, TensorType) and type.dims is None else type
+
+    def _types(self) -> dict[str, ValueType]:
+        if self._stated is None:
+            infos = (
+                (info for s in self._meta.signature_def.values() for infos in (s.inputs, s.outputs) for info in infos.values())
+                if self._meta
+                else ()
+            )
+            self._stated = {
+                _port(info.name): value_type(info.dtype, shape_dims(info.tensor_shape)) for info in infos if info.name and info.dtype
+            }
+        return self._stated
 
     # -- variables, assets
 
@@ -314,7 +354,11 @@ def _tensors(signature: str, key: str, info: Any) -> Iterator[tuple[str, str]]:
             raise FormatError(
                 f"read the signature '{signature}'", found=f"it does not say which tensor '{name}' is", do="check that the file is whole"
             )
-        yield name, tensor if ":" in tensor else f"{tensor}:0"
+        yield name, _port(tensor)
+
+
+def _port(tensor: str) -> str:
+    return tensor if ":" in tensor else f"{tensor}:0"
 
 
 def _caller(

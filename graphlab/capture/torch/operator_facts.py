@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch._inductor.compile_fx  # each registers operators of its own
+import torch.ao.quantization.fx._decomposed
+import torch.distributed._functional_collectives
 
 from graphlab.capture.torch import ops
 from graphlab.capture.torch.operators import writes_out

@@ -15,6 +15,7 @@ try:
     from torch.utils._pytree import tree_leaves, tree_map
 
     _parse_schema = torch._C.parse_schema
+    _all_schemas, _schemas_for = torch._C._jit_get_all_schemas, torch._C._jit_get_schemas_for_operator
     _parameters, _buffers = torch._C.ParameterDict, torch._C.BufferDict
     _all_operator_names = torch._C._dispatch_get_all_op_names
 except (ImportError, AttributeError) as error:
@@ -39,6 +40,11 @@ def is_mutable(of: OpOverload) -> bool:
     """Whether the schema says that the operator writes to an argument."""
     mutable: bool = of._schema.is_mutable
     return mutable
+
+
+def gives_nothing(of: OpOverload) -> bool:
+    """Whether the schema lists no result."""
+    return not of._schema.returns
 
 
 def operator_names(namespaces: tuple[str, ...]) -> list[str]:
@@ -71,6 +77,16 @@ def slot_role(module: Any, name: str) -> str:
     return "buffer" if name in dict(_buffers(module).items()) else "attribute"
 
 
+def schema_names() -> set[str]:
+    """Names of all operators TorchScript knows, without their overloads."""
+    return {schema.name for schema in _all_schemas()}
+
+
+def schemas_of(name: str) -> list[str]:
+    """An operator's schemas as text, in the order in which torch tries them."""
+    return [str(schema) for schema in _schemas_for(name)]
+
+
 def script_function(qualified_name: str) -> Any | None:
     """The compiled function or method of that name (``__torch__.my.module.fn``) in this process; ``None`` for none."""
     return _python_cu.find_function(qualified_name)
@@ -84,8 +100,11 @@ __all__ = [
     "TracingCheckError",
     "argument_names",
     "defaults",
+    "gives_nothing",
     "is_mutable",
     "operator_names",
+    "schema_names",
+    "schemas_of",
     "script_function",
     "slot_role",
     "tree_leaves",

@@ -199,7 +199,7 @@ def _sort(f: Fields, operands: Sequence[ValueType]) -> Pairs:
 
 
 def _scan(f: Fields, operands: Sequence[ValueType]) -> Pairs:
-    pairs = [*_dimensions(f, operands), *_flags(f, "is_reverse"), ("num_carries", str(f.get("num_carries", 0)))]
+    pairs = [*_dimensions(f, operands), ("num_carries", str(f.get("num_carries", 0))), *_flags(f, "is_reverse")]
     if f.get("is_associative"):  # TriState: 1 is true
         pairs.append(("is_associative", "true" if f["is_associative"] == 1 else "false"))
     return pairs
@@ -436,11 +436,11 @@ def _counts(f: Fields) -> Pairs:
 
 
 def _convolution(f: Fields, operands: Sequence[ValueType]) -> Pairs:
-    pairs = [*_window(f), *_dim_labels(f), *_counts(f), *_precision(f)]
+    pairs = [*_window(f), *_dim_labels(f), *_counts(f)]
     if f.get("conv_kind"):
         names = {1: "fprop", 2: "dgrad", 3: "wgrad"}
         pairs.append(("convolution_kind", names.get(f["conv_kind"], str(f["conv_kind"]))))
-    return pairs
+    return [*pairs, *_precision(f)]
 
 
 def _custom_call(f: Fields, operands: Sequence[ValueType]) -> Pairs:

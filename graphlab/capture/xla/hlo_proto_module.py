@@ -256,7 +256,7 @@ class ModuleReader:
             opcode, called = inner.opcode + _ASYNC[opcode], ()
             if opcode.endswith("-start"):
                 within = {descriptor.name: value for descriptor, value in inner.ListFields()}
-                pairs += [*extra(inner.opcode, within, types_in), *common(within)]
+                pairs += extra(inner.opcode, within, types_in)
                 called = self._called(inner.opcode, within, types_in, pos)
         pairs += common(fields)
         if config := self._config(fields):

@@ -46,7 +46,9 @@ STABLEHLO_EFFECTS: dict[str, tuple[str, ...]] = {
 
 CUSTOM_CALL_EFFECTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "LayoutConstraint", "annotate_device_placement",
-                     "mhlo.topk", "mhlo.erf", "ApproxTopK", "TopK"), ()),
+                     "mhlo.topk", "mhlo.erf", "ApproxTopK", "TopK", "PadToStatic", "SliceToDynamic", "MoveToHost", "MoveToDevice",
+                     "xla.sdy.FuncResultSharding", "xla.sdy.GlobalToLocalShape", "xla.sdy.LocalToGlobalShape", "xla.sdy.ShardingGroup",
+                     "xla.sdy.PropagationBarrier"), ()),
     "shape_assertion": ("io",),
     **dict.fromkeys(("xla_python_cpu_callback", "xla_python_gpu_callback", "xla_ffi_python_cpu_callback", "xla_ffi_python_gpu_callback"),
                     ("host", "opaque")),
@@ -90,6 +92,7 @@ HLO_EFFECTS: dict[str, tuple[str, ...]] = {
                 "collective-broadcast",
             )),
         ),
+        ("reads_state",): ("partition-id", "replica-id"),  # each device has its own: no constant of the program
         ("opaque",): ("custom-call", "custom-call-start", "custom-call-update", "custom-call-done"),
     }.items()
     for opcode in opcodes

@@ -1,0 +1,210 @@
+"""Reads TorchScript archives (``.pt``, ``.ptl``) without torch: the code is lowered as torch would, nothing of it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphlab.capture.archive import Archive
+from graphlab.capture.file import File
+from graphlab.capture.torch import restricted_pickle, script_state
+from graphlab.capture.torch.restricted_pickle import Call as Pickled
+from graphlab.capture.torch.script_program import Instance, Reader
+from graphlab.capture.torch.script_source import CodeFile, Library
+from graphlab.errors import FormatError, SelectError
+from graphlab.ir.constants import digest
+from graphlab.ir.frozen import EMPTY, FrozenDict
+from graphlab.ir.graph import Graph
+from graphlab.ir.program import Program, Signature, Slot, Source
+
+READS = "TorchScript archives (.pt, .ptl)"
+
+_ZIP = b"PK\x03\x04"
+_MAX_CODE = 32 << 20
+_HASHED = 64 << 20
+
+
+def matches(target: object) -> bool:
+    """Whether it is a zip archive laid out as TorchScript's: code with its constants."""
+    if not isinstance(target, File) or not target.head.startswith(_ZIP):
+        return False
+    try:
+        names = Archive.open(target).names
+    except FormatError:
+        return False
+    tops = [name for name in names if name.endswith("/constants.pkl")]
+    return any(name.count("/") == 1 for name in tops) or any(name.endswith("/model.json") and name.count("/") == 1 for name in names)
+
+
+@dataclass(slots=True)
+class Layout:
+    """A torch archive's members, all below one folder that may have any name."""
+
+    archive: Archive
+    prefix: str
+    version: str
+    _big: bool | None = None
+    _sizes: dict[str, int | None] = field(default_factory=dict)
+    _code: int = 0
+
+    @classmethod
+    def open(cls, file: File) -> Layout:
+        archive = Archive.open(file)
+        prefix = next(
+            (
+                name.partition("/")[0]
+                for name in archive.names
+                if name.endswith(("/constants.pkl", "/model.json", "/data.pkl")) and name.count("/") == 1
+            ),
+            "",
+        )
+        layout = cls(archive, prefix, "")
+        layout.version = layout.short_text("version") or layout.short_text(".data/version")
+        return layout
+
+    @property
+    def name(self) -> str:
+        return self.archive.source.name
+
+    def __contains__(self, name: str) -> bool:
+        return f"{self.prefix}/{name}" in self.archive
+
+    def read(self, name: str) -> bytes:
+        return self.archive.read(f"{self.prefix}/{name}")
+
+    def short_text(self, name: str) -> str:
+        """A member that is one short word; ``""`` where there is none."""
+        if name not in self or self.archive.size(f"{self.prefix}/{name}") > 64:
+            return ""
+        return self.read(name).decode("ascii", "replace").strip()
+
+    def unpickle(self, name: str) -> Any:
+        return restricted_pickle.loads(self.read(name), name=f"{self.name}!{self.prefix}/{name}")
+
+    @property
+    def big_endian(self) -> bool:
+        if self._big is None:
+            self._big = self.short_text("byteorder") == "big"
+        return self._big
+
+    def storages(self, folder: str) -> Storages:
+        """The tensors' storages in a folder: ``data`` or ``constants``."""
+        return Storages(self, folder)
+
+    def code(self, qualifier: str, folder: str = "code") -> CodeFile | None:
+        """The code of a package (``__torch__.torch.nn``); ``None`` where there is none."""
+        name = f"{folder}/{qualifier.replace('.', '/')}.py"
+        if name not in self:
+            return None
+        data = self.read(name)
+        self._code += len(data)
+        if self._code > max(_MAX_CODE, 2 * self.archive.source.size):
+            raise FormatError(f"read {self.name}", found=f"it holds more than {_MAX_CODE:,} bytes of code", do="check the file", where=name)
+        return CodeFile(self.name, qualifier, name, data, _Ranges(self, f"{name}.debug_pkl"))
+
+
+@dataclass(frozen=True, slots=True)
+class Storages:
+    """Where the tensors of one pickle lie."""
+
+    layout: Layout
+    folder: str
+
+    @property
+    def big_endian(self) -> bool:
+        return self.layout.big_endian
+
+    def size(self, key: str) -> int | None:
+        name = self._member(key)
+        return self.layout.archive.size(name) if name in self.layout.archive else None
+
+    def loader(self, key: str, offset: int, length: int) -> Callable[[], bytes] | bytes:
+        return self.layout.archive.loader(self._member(key), offset, length)
+
+    def _member(self, key: str) -> str:
+        return f"{self.layout.prefix}/{self.folder}/{key}"
+
+
+@dataclass(slots=True)
+class _Ranges:
+    """A code file's source ranges, unpickled when first asked for."""
+
+    layout: Layout
+    name: str
+    found: list[tuple[int, Any]] | None = None
+
+    def __call__(self) -> list[tuple[int, Any]]:
+        if self.found is None:
+            self.found = script_state.source_ranges(self.layout.unpickle(self.name)) if self.name in self.layout else []
+        return self.found
+
+
+def read(file: File, *, select: str | None = None) -> Program:
+    """The module of the archive: its ``forward``, other methods it offers, and all they call.
+
+    Args:
+        select: one of its methods, where another than ``forward`` is to be the entry.
+    """
+    layout = Layout.open(file)
+    root = layout.unpickle("data.pkl")
+    constants = layout.unpickle("constants.pkl")
+    if not isinstance(constants, (tuple, list)):
+        raise FormatError(f"read {file.name}", found="its table of constants is no tuple", do=_DO, where="constants.pkl")
+    reader = Reader(
+        Library(layout.code), tuple(map(script_state.plain, constants)), layout.storages("data"), layout.storages("constants"), file.name
+    )
+    module = reader.module("", root)
+    if module is None:
+        what = root.name if isinstance(root, Pickled) and root.name else f"a {type(root).__name__}"
+        raise FormatError(f"read {file.name}", found=f"its code defines no module '{what}', which data.pkl holds", do=_DO, where="data.pkl")
+    return program(file, reader, module, layout, select)
+
+
+_DO = "the archive is damaged or not TorchScript: write it again"
+
+
+def program(file: File, reader: Reader, module: Instance, layout: Layout, select: str | None) -> Program:
+    """A module's methods as a program."""
+    methods = _methods(reader, module)
+    if not methods:
+        raise FormatError(f"read {file.name}", found="its module has no method", do="it holds no graph: load it by torch")
+    if select is not None and select not in methods:
+        raise SelectError(f"read {file.name}@{select}", found=f"it has no method '{select}'", do="", names=tuple(methods))
+    called = {name: reader.method(module, name).name for name in methods}
+    used = {
+        call.graph for graph in reader.graphs.values() for _, data in graph.nodes(data=True) for call in data.get("calls", EMPTY).values()
+    }
+    first = select or methods[0]
+    called = {name: graph for name, graph in called.items() if name == first or graph not in used}
+    called = {first: called[first], **called}
+    graphs = {called[first]: reader.graphs[called[first]], **reader.graphs}
+    traced = any(module.type.name.startswith(prefix) for prefix in ("__torch__.torch.jit._trace",))
+    return Program(
+        graphs=graphs,
+        entry=called[first],
+        source=Source(
+            "torch",
+            "torchscript",
+            producer=f"torch (archive version {layout.version})" if layout.version else "torch",
+            path=file.name,
+            digest=digest(file.read()) if file.size < _HASHED else None,
+        ),
+        signatures={name: _signature(graphs[graph]) for name, graph in called.items()},
+        frames=reader.frames.done(),
+        meta=FrozenDict(version=layout.version, **({"traced": True} if traced else {})),
+    )
+
+
+def _methods(reader: Reader, module: Instance) -> list[str]:
+    """``forward`` first, then the other methods a caller may use: those of Python's own protocols are not."""
+    held = reader.library.classes[module.type.name]
+    names = [n for n in held.methods if not (n.startswith("__") and n.endswith("__")) and n not in (*held.hooks, *held.pre_hooks)]
+    return sorted(names, key=lambda name: name != "forward")
+
+
+def _signature(graph: Graph) -> Signature:
+    inputs = tuple(Slot(graph.node(name).name, graph.node(name).outputs[0]) for name in graph.inputs)
+    uses = graph.operands(graph.output)
+    outputs = tuple(Slot(use.src, graph.node(use.src).outputs[use.src_port]) for use in uses)
+    return Signature(str(graph.name), inputs, outputs)

@@ -1,0 +1,490 @@
+"""Lowered TorchScript code walked into the IR: blocks lifted to closed regions, methods and functions followed.
+
+The twin of ``jit_graph``, which does the same with torch's own objects: names, attributes and regions are alike.
+A method is lowered once, and made into a graph for every module it is called on.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphlab.capture.torch.operators import canonical_for
+from graphlab.capture.torch.restricted_pickle import Call as Pickled, TensorRecord
+from graphlab.capture.torch.script_emit import Emitter
+from graphlab.capture.torch.script_ir import Block, Node, ScriptGraph, Tensor, Value, constant_of, is_constant, real
+from graphlab.capture.torch.script_source import CodeFile, Library
+from graphlab.capture.torch.script_state import SourceRange, Storages, attribute, dtype_of, range_at, storage_key
+from graphlab.capture.torch.script_types import Type, unmangled, value_type
+from graphlab.errors import FormatError
+from graphlab.ir.constants import Constant
+from graphlab.ir.frames import FrameTable
+from graphlab.ir.frozen import FrozenDict
+from graphlab.ir.graph import Call, Control, Graph
+from graphlab.ir.ops import lookup
+from graphlab.ir.values import OpaqueType
+from graphlab.ir.vocabulary.torch import EFFECT_IF
+
+MAX_NODES = 4_000_000
+"""What is followed through calls: a module that holds itself, or modules without end, stop here."""
+MAX_CALLS = 200
+"""Calls within calls that are followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A module that is known while reading: where it hangs in the model, and what the archive says of it."""
+
+    path: str
+    held: Pickled
+    type: Type
+
+    def member(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A method or function that has a graph of its own. ``inputs`` and ``outputs`` are counts."""
+
+    name: str
+    inputs: int
+    outputs: int
+
+
+@dataclass(slots=True)
+class _Body:
+    """One lowered function: what all of its regions share."""
+
+    name: str
+    scope: str
+    function: str
+    file: CodeFile
+    graph: ScriptGraph
+    modules: dict[Value, Instance] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Region:
+    """One graph of the IR being filled. ``captures`` are values from outside, in the order they were first used."""
+
+    body: _Body
+    graph: Graph
+    places: dict[Value, tuple[str, int]] = field(default_factory=dict)
+    captures: list[Value] = field(default_factory=list)
+    own_inputs: int = 0
+    nodes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    edges: list[tuple[str, str, int, int]] = field(default_factory=list)
+    control: list[tuple[str, str]] = field(default_factory=list)
+    ids: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    inputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def id(self, value: Value | None, otherwise: str) -> str:
+        """An id: the variable's name with a number where it is taken, or a number behind what kind of node it is."""
+        wanted = otherwise if value is None or not value.name else value.name
+        while True:
+            count = self.ids[wanted]
+            self.ids[wanted] += 1
+            made = wanted if not count else f"{wanted}.{count}"
+            if not count or made not in self.ids:
+                self.ids[made] += 1 if count else 0
+                return made
+
+    def input(self, value: Value) -> None:
+        id = self.id(value, f"input_{len(self.inputs)}")
+        data: dict[str, Any] = {"kind": "input", "index": len(self.inputs), "outputs": (value_type(value.type),), "synthetic": True}
+        if value.name and value.name != id:
+            data["name"] = value.name
+        self.inputs.append((id, data))
+        self.places[value] = (id, 0)
+
+    def find(self, value: Value) -> tuple[str, int]:
+        """The node and port of a value; one from outside becomes an input."""
+        value = real(value)
+        place = self.places.get(value)
+        if place is not None:
+            return place
+        module = self.body.modules.get(value)
+        if module is not None:  # a module passed as a value: known here, so it need not come in
+            id = self.id(value, "module")
+            self.nodes.append((id, {**_module_node(module), "op": "module", "synthetic": True}))
+            self.places[value] = (id, 0)
+        else:
+            self.input(value)
+            self.captures.append(value)
+        return self.places[value]
+
+
+class Reader:
+    """One program being built from an archive's code and state.
+
+    Args:
+        constants: the archive's table of constants, as it was unpickled.
+        storages, constant_storages: where the tensors of the state and of the table lie.
+        archive: what messages call the archive.
+    """
+
+    def __init__(self, library: Library, constants: tuple[Any, ...], storages: Storages, constant_storages: Storages, archive: str) -> None:
+        self.library = library
+        self.constants = constants
+        self.storages = storages
+        self.constant_storages = constant_storages
+        self.archive = archive
+        self.frames = FrameTable()
+        self.graphs: dict[str, Graph] = {}
+        self._callees: dict[tuple[str, str], Callee] = {}
+        self._lowered: dict[str, ScriptGraph] = {}
+        self._places: dict[tuple[SourceRange, str], int | None] = {}
+        self._ties: dict[tuple[Any, ...], str] = {}
+        self._states: dict[int, dict[str, Any]] = {}
+        self._values: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._nodes = 0
+        self._depth = 0
+
+    # -- functions
+
+    def method(self, instance: Instance, method: str) -> Callee:
+        """The graph of a module's method."""
+        key = (instance.path, method)
+        known = self._callees.get(key)
+        if known is None:
+            held = self.library.classes[instance.type.name]
+            graph = self._lower(f"{instance.type.name}.{method}", held.file, held.methods[method], held.type)
+            body = _Body(instance.member(method), instance.path.replace(".", "/"), method, held.file, graph)
+            known = self._read(key, body, instance)
+        return known
+
+    def function(self, name: str) -> Callee:
+        """The graph of a function, or of a plain class's method, by qualified name."""
+        key = ("", name)
+        known = self._callees.get(key)
+        if known is None:
+            found = self.library.function(name)
+            if found is None:
+                raise FormatError(f"read {self.archive}", found=f"the code calls '{name}', which it does not hold", do=_DO)
+            own = name.rpartition(".")[2]
+            graph = self._lower(name, *found, None)
+            file = found[0]
+            known = self._read(key, _Body(unmangled(name).removeprefix("__torch__."), "", own, file, graph), None)
+        return known
+
+    def _lower(self, name: str, file: CodeFile, definition: ast.FunctionDef, owner: Type | None) -> ScriptGraph:
+        graph = self._lowered.get(name)
+        if graph is None:
+            graph = self._lowered[name] = ScriptGraph(name)
+            Emitter(self.library, file, self.constants, graph).function(definition, owner)
+        return graph
+
+    def _read(self, key: tuple[str, str], body: _Body, instance: Instance | None) -> Callee:
+        while body.name in self.graphs:
+            body.name += "'"
+        block = body.graph.block
+        inputs = block.inputs
+        if instance is not None:
+            body.modules[inputs[0]] = instance
+            inputs = inputs[1:]
+        made = self._callees[key] = Callee(body.name, len(inputs), len(block.outputs))
+        if self._depth > MAX_CALLS:
+            raise FormatError(f"read {self.archive}", found=f"its methods call each other more than {MAX_CALLS} deep", do=_DO)
+        self._depth += 1
+        self._region(body, body.name, block, inputs, constants=body.graph)
+        self._depth -= 1
+        return made
+
+    # -- regions
+
+    def _region(self, body: _Body, name: str, block: Block, inputs: list[Value], constants: ScriptGraph | None = None) -> _Region:
+        self.graphs[name] = graph = Graph(name=name)
+        region = _Region(body, graph)
+        for value in inputs:
+            region.input(value)
+        region.own_inputs = len(inputs)
+        if constants is not None:
+            for node in constants.constants.values():
+                self._constant(region, node)
+        for node in block.nodes:
+            self._node(region, node)
+        out = region.id(None, "output")
+        region.nodes.append((out, {"kind": "output", "synthetic": True}))
+        for slot, value in enumerate(block.outputs):
+            src, port = region.find(value)
+            region.edges.append((src, out, port, slot))
+        self._nodes += len(region.nodes)
+        if self._nodes > MAX_NODES:
+            raise FormatError(f"read {self.archive}", found=f"its calls unfold to more than {MAX_NODES:,} nodes", do=_DO)
+        graph.fill(region.inputs + region.nodes, region.edges, region.control)
+        return region
+
+    def _constant(self, region: _Region, node: Node) -> None:
+        result, value = node.outputs[0], node.attrs["value"]
+        data: dict[str, Any] = {"kind": "constant", "op": "prim::Constant"}
+        self._place(region, node, data)
+        type = value_type(result.type)
+        if result.type.kind == "function":
+            data |= {"outputs": (OpaqueType("Function"),), "name": unmangled(value)}
+        elif isinstance(value, Tensor):
+            data |= attribute(value.held, type, self.constant_storages, where="constants.pkl")
+        else:
+            held = list(value) if result.type.kind == "List" and isinstance(value, tuple) else value
+            data |= attribute(held, type, self.storages, where="")
+        id = region.id(result, f"constant_{len(region.nodes)}")
+        region.places[result] = (id, 0)
+        region.nodes.append((id, data))
+
+    def _place(self, region: _Region, node: Node, data: dict[str, Any]) -> None:
+        found = range_at(region.body.file.ranges(), node.at)
+        if found is not None:
+            key = (found, region.body.function)
+            if key not in self._places:
+                self._places[key] = self.frames.add_stack(found.frames(region.body.function))
+            place = self._places[key]
+            if place is not None:
+                data["loc"] = place
+        if region.body.scope:
+            data["scope"] = region.body.scope
+
+    def _node(self, region: _Region, node: Node) -> None:
+        kind = node.kind
+        short = kind.rpartition("::")[2]
+        region.kinds[short] += 1
+        id = region.id(node.outputs[0] if node.outputs else None, f"{short}_{region.kinds[short]}")
+        data: dict[str, Any] = {"kind": "op", "op": kind, "outputs": tuple([value_type(v.type) for v in node.outputs])}
+        self._place(region, node, data)
+        operands = [real(value) for value in node.inputs]
+        modules = region.body.modules
+        if kind == "prim::GetAttr" and operands[0] in modules:
+            data |= self._get_attribute(modules[operands[0]], node, modules)
+            operands = []
+        elif kind == "prim::SetAttr" and operands[0] in modules:
+            data |= {"name": modules[operands[0]].member(node.attrs["name"]), "effects": ("writes_state",)}
+            operands = operands[1:]
+        elif kind == "prim::CallMethod":
+            operands = self._call_method(region, id, data, node, operands)
+        elif kind == "prim::CallFunction":
+            operands = self._call_function(region, id, data, operands)
+        else:
+            data |= describe(node, operands)
+            if node.blocks:
+                self._blocks(region, id, data, node, operands)
+            elif node.subgraph is not None:
+                operands = self._subgraph(region, id, data, node, operands)
+        for slot, value in enumerate(operands):
+            src, port = region.find(value)
+            region.edges.append((src, id, port, slot))
+        for port, value in enumerate(node.outputs):
+            region.places[value] = (id, port)
+        region.nodes.append((id, data))
+
+    def _call_method(self, region: _Region, id: str, data: dict[str, Any], node: Node, operands: list[Value]) -> list[Value]:
+        name = node.attrs["name"]
+        on = operands[0]
+        instance = region.body.modules.get(on)
+        if instance is None or name not in self.library.classes[instance.type.name].methods:
+            data["attrs"] = FrozenDict(name=name)
+            full = f"{on.type.name}.{name}"
+            if on.type.kind != "class" or self.library.function(full) is None:
+                data["effects"] = ("opaque",)
+                return operands
+            callee = self.function(full)
+        else:
+            if on in region.places:
+                region.control.append((region.places[on][0], id))
+            data["name"] = instance.member(name)
+            callee = self.method(instance, name)
+            operands = operands[1:]
+        data["calls"] = _calls(callee, len(operands))
+        return operands
+
+    def _call_function(self, region: _Region, id: str, data: dict[str, Any], operands: list[Value]) -> list[Value]:
+        called = operands[0]
+        if called in region.places:
+            region.control.append((region.places[called][0], id))
+        callee = self.function(constant_of(called))
+        data["name"] = callee.name
+        data["calls"] = _calls(callee, len(operands) - 1)
+        return operands[1:]
+
+    def _blocks(self, region: _Region, id: str, data: dict[str, Any], node: Node, operands: list[Value]) -> None:
+        """Read a node's blocks; what they use from outside is appended to its operands."""
+        loop = node.kind == "prim::Loop"
+        roles = ("body",) if loop else ("then", "else")
+        data["control"] = Control("loop", predicate=1, condition=("body", 0), trip_slot=0) if loop else Control("conditional", predicate=0)
+        slots: dict[Value, int] = {}
+        calls: dict[str, Call] = {}
+        for role, block in zip(roles, node.blocks, strict=True):
+            inner = self._region(region.body, f"{region.graph.name}/{id}.{role}", block, block.inputs)
+            for value in inner.captures:
+                if value not in slots:
+                    slots[value] = len(operands)
+                    operands.append(value)
+            captured = tuple(slots[value] for value in inner.captures)
+            outputs = len(block.outputs)
+            own: tuple[int | None, ...] = ()
+            results: tuple[int | None, ...] = tuple(range(outputs))
+            carried: tuple[tuple[int, int], ...] = ()
+            if loop:  # (index, carried…) -> (condition, carried…)
+                own = (None, *range(2, inner.own_inputs + 1))
+                results = (None, *range(outputs - 1))
+                carried = tuple((i, i) for i in range(1, outputs))
+            calls[role] = Call(inner.graph.name, own + captured, results, carried)
+        data["calls"] = FrozenDict(calls)
+
+    def _subgraph(self, region: _Region, id: str, data: dict[str, Any], node: Node, operands: list[Value]) -> list[Value]:
+        """What a fork runs: it takes the node's operands one by one, modules that are known left out."""
+        graph = node.subgraph
+        assert graph is not None
+        outer = region.body
+        body = _Body(f"{region.graph.name}/{id}.call", outer.scope, outer.function, outer.file, graph)
+        kept: list[Value] = []
+        slots: list[int] = []
+        for slot, (value, given) in enumerate(zip(graph.block.inputs, operands, strict=True)):
+            known = outer.modules.get(given)
+            if known is None:
+                kept.append(value)
+                slots.append(slot)
+            else:
+                body.modules[value] = known
+        self._region(body, body.name, graph.block, kept, constants=graph)
+        data["calls"] = FrozenDict(call=Call(body.name, tuple(slots), (0,) * len(graph.block.outputs)))
+        return operands
+
+    # -- state
+
+    def _get_attribute(self, owner: Instance, node: Node, modules: dict[Value, Instance]) -> dict[str, Any]:
+        result = node.outputs[0]
+        own = node.attrs["name"]
+        name = owner.member(own)
+        state = self._state(owner)
+        if own not in state:
+            reason = "the module sets it itself when it is loaded, by code that is not run"
+            type = value_type(result.type)
+            return {"kind": "parameter", "name": name, "outputs": (type,), "value": Constant(type, None, reason=reason)}
+        held = state[own]
+        module = self.module(name, held)
+        if module is not None:
+            modules[result] = module
+            return _module_node(module)
+        key = id(held)
+        known = self._values.get(key)
+        if known is None:  # the same record on every use: its bytes are found once
+            known = self._values[key] = (held, attribute(held, value_type(result.type), self.storages, where="data.pkl"))
+        data = {"kind": "parameter", "name": name, **known[1]}
+        if not isinstance(held, TensorRecord):
+            if data["outputs"][0] != (type := value_type(result.type)):
+                data |= attribute(held, type, self.storages, where="data.pkl")
+            return data
+        cls = self.library.classes[owner.type.name]
+        role = "parameter" if own in cls.parameters else "buffer" if own in cls.buffers else "attribute"
+        data["attrs"] = FrozenDict(role=role)
+        first = self._ties.setdefault(_memory(held), name)
+        if first != name:
+            data["meta"] = FrozenDict(tied_to=first)
+        return data
+
+    def _state(self, owner: Instance) -> Mapping[str, Any]:
+        """A module's attributes. One that packs its state itself (``__setstate__``) is looked up in what that method would do."""
+        state = owner.held.state
+        held = self.library.classes[owner.type.name]
+        if "__setstate__" not in held.methods:
+            return state if isinstance(state, dict) else {}
+        key = id(owner.held)
+        known = self._states.get(key)
+        if known is None:
+            graph = self._lower(f"{owner.type.name}.__setstate__", held.file, held.methods["__setstate__"], held.type)
+            known = self._states[key] = unpacked_state(graph, state)
+        return known
+
+    def module(self, path: str, held: Any) -> Instance | None:
+        """A pickled object as a module; ``None`` where it is none."""
+        if not isinstance(held, Pickled):
+            return None
+        type = self.library.named_type(held.name)
+        found = None if type is None else self.library.classes.get(type.name)
+        return Instance(path, held, found.type) if found is not None and found.is_module else None
+
+
+def unpacked_state(graph: ScriptGraph, state: Any) -> dict[str, Any]:
+    """What a lowered ``__setstate__`` puts where, as far as it only takes its argument apart; nothing is run."""
+    if len(graph.block.inputs) != 2:
+        return {}
+    known: dict[Value, Any] = {graph.block.inputs[1]: state}
+    found: dict[str, Any] = {}
+    for node in graph.block.nodes:
+        source = known.get(real(node.inputs[0])) if node.inputs else None
+        if node.kind == "prim::TupleUnpack" and isinstance(source, tuple) and len(source) == len(node.outputs):
+            known.update(zip(node.outputs, source, strict=True))
+        elif node.kind == "prim::TupleIndex" and isinstance(source, tuple):
+            index = real(node.inputs[1])
+            if is_constant(index) and -len(source) <= constant_of(index) < len(source):
+                known[node.outputs[0]] = source[constant_of(index)]
+        elif node.kind == "prim::SetAttr" and real(node.inputs[0]) is graph.block.inputs[0]:
+            value = real(node.inputs[1])
+            if is_constant(value):
+                found[node.attrs["name"]] = constant_of(value)
+            elif value in known:
+                found[node.attrs["name"]] = known[value]
+    return found
+
+
+_DO = "the archive is damaged or not TorchScript: write it again"
+
+
+def _memory(held: TensorRecord) -> tuple[Any, ...]:
+    key = storage_key(held)
+    return (key, held.offset, held.sizes, held.strides, dtype_of(held)) if key else (id(held),)
+
+
+def _module_node(instance: Instance) -> dict[str, Any]:
+    return {"kind": "constant", "outputs": (OpaqueType(unmangled(instance.type.name)),), "name": instance.path or "self"}
+
+
+def _calls(callee: Callee, operands: int) -> FrozenDict[str, Call]:
+    given = min(operands, callee.inputs)
+    slots: tuple[int | None, ...] = (*range(given), *(None for _ in range(callee.inputs - given)))
+    return FrozenDict(call=Call(callee.name, slots, tuple(range(callee.outputs))))
+
+
+def describe(node: Node, operands: list[Value]) -> dict[str, Any]:
+    """``canonical``, ``effects``, ``attrs`` and ``meta`` of a node that is an ordinary operation."""
+    kind, schema = node.kind, node.schema
+    overload = schema.overload if schema is not None else ""
+    info = lookup(f"{kind}.{overload}" if overload else kind)
+    effects = list(info.effects)
+    if schema is not None:
+        if schema.mutable and "writes_state" not in effects:
+            effects.append("writes_state")
+        condition = EFFECT_IF.get(kind.replace("::", "."))
+        if condition is not None:
+            argument, effect = condition
+            slot = schema.index(argument)
+            value = operands[slot] if slot is not None and slot < len(operands) else None
+            off = value is not None and is_constant(value) and not constant_of(value)
+            if off and effect in effects:
+                effects.remove(effect)
+            elif not off and effect not in effects:
+                effects.append(effect)
+    elif kind.startswith("aten::"):  # one that torch 2.13 does not have
+        effects.append("opaque")
+    data: dict[str, Any] = {}
+    result = value_type(node.outputs[0].type) if node.outputs else OpaqueType("None")
+    canonical = canonical_for(info.canonical, result) if info.canonical else None
+    if canonical:
+        data["canonical"] = canonical
+    if effects:
+        data["effects"] = tuple(effects)
+    if node.attrs:
+        data["attrs"] = FrozenDict({key: _attribute(value) for key, value in node.attrs.items()})
+    if overload:
+        data["meta"] = FrozenDict(overload=overload)
+    return data
+
+
+def _attribute(value: Any) -> Any:
+    return f"[{', '.join(unmangled(str(each)) for each in value)}]" if isinstance(value, tuple) else value
+
+
+__all__ = ["Callee", "Instance", "Reader", "describe"]
