@@ -109,6 +109,11 @@ def targets() -> tuple[str, ...]:
     return xla_targets.names()
 
 
+def missing(platform: str) -> str | None:
+    """The command that installs what compiling for the platform needs; ``None`` where it is here."""
+    return xla_targets.missing(platform)
+
+
 def compile(program: Program, *, target: str = "cpu", options: Options | None = None) -> Compiled:
     """Compile a program; see :func:`graphlab.compilers.compile`.
 

@@ -114,20 +114,22 @@ def names() -> tuple[str, ...]:
     return ("cpu", *(f"tpu:{name}" for name in _TPUS), *(f"cuda:{name}" for name in _GPUS))
 
 
-def installed(platform: str) -> bool:
-    """Whether the platform's compiler is here; imports nothing of it."""
-    module = EXTRAS[platform][0]
+def missing(platform: str) -> str | None:
+    """The command that installs the platform's compiler; ``None`` where it is here. Imports nothing of it."""
+    extras = [EXTRAS[name][1] for name in dict.fromkeys(("cpu", platform)) if not _found(EXTRAS[name][0])]
+    return f"pip install 'graphlab[{','.join(extras)}]'" if extras else None
+
+
+def _found(module: str) -> bool:
     parent = module.partition(".")[0]
     return find_spec(parent) is not None and (parent == module or find_spec(module) is not None)
 
 
 def require_installed(target: Target, asked: str) -> None:
     """Raises MissingExtra where the target's compiler is not installed."""
-    if installed("cpu") and installed(target.platform):
-        return
-    extra = EXTRAS[target.platform if installed("cpu") else "cpu"][1]
-    wanted = ",".join(dict.fromkeys(("jax", extra)))
-    raise MissingExtra(asked, found=f"the XLA compiler for {target.platform} is not installed", do=f"pip install 'graphlab[{wanted}]'")
+    command = missing(target.platform)
+    if command is not None:
+        raise MissingExtra(asked, found=f"the XLA compiler for {target.platform} is not installed", do=command)
 
 
 def parse(name: str) -> Target:

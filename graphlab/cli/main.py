@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "inspect": "show what was captured from a model or graph file, and what becomes of it",
     "load": "read a graph file and say what it holds; save it as .graphlab",
+    "compile": "compile a model or graph file for one target or several, side by side",
+    "targets": "list the compilers, what they compile for, and how to install what is missing",
     "diff": "show what changed between two models or graph files",
     "explain": "explain a finding by its code",
 }
