@@ -124,6 +124,7 @@ def test_every_stage_is_sound(dense: Compiled) -> None:
 def test_xlas_other_dumps_are_artifacts_that_live_as_long_as_the_result() -> None:
     compiled = graphlab.compile(parse_hlo(DENSE), compiler="xla", passes=".*")
     (report,) = (path for name, path in compiled.artifacts.items() if name.endswith("memory-usage-report.txt"))
+    assert isinstance(report, Path)
     assert report.read_text()
     del compiled
     assert not report.exists()

@@ -8,16 +8,15 @@ one file each beside ``data/weights/<name>_weights_config.json``; in 2.7 weights
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-from graphlab.capture.archive import MEMBER_LIMIT, Archive
+from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
 from graphlab.capture.select import chosen
 from graphlab.capture.torch.pt2_graph import Payloads, program
-from graphlab.capture.torch.pt2_payloads import ArchivePayloads
-from graphlab.capture.torch.pt2_schema import Decoder
+from graphlab.capture.torch.pt2_payloads import ArchivePayloads, json_limit
+from graphlab.capture.torch.pt2_schema import Decoder, parsed
 from graphlab.errors import FormatError, GraphlabError, missing_extra
 from graphlab.ir.constants import digest
 from graphlab.ir.program import Program, Source
@@ -107,13 +106,8 @@ def load_json(archive: Archive, member: str, asked: str) -> Any:
     Raises:
         FormatError: it is no JSON, nests too deep for Python's parser, or unpacks to far more than the archive's size.
     """
-    data = archive.read(member, limit=max(archive.source.size, min(32 * archive.source.size, MEMBER_LIMIT)))
-    try:
-        return json.loads(data)
-    except RecursionError as error:
-        raise FormatError(asked, found="its JSON nests too deep", do="check the file", where=member) from error
-    except ValueError as error:  # a syntax error, bad UTF-8, a number of thousands of digits
-        raise FormatError(asked, found=f"it is no sound JSON: {error}", do="fetch or write the file again", where=member) from error
+    data = archive.read(member, limit=json_limit(archive))
+    return parsed(data, asked, member)
 
 
 def _format(archive: Archive) -> str:

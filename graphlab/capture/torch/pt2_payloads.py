@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphlab.capture.archive import Archive
+from graphlab.capture.archive import MEMBER_LIMIT, Archive
 from graphlab.capture.torch.pt2_graph import Payloads
-from graphlab.capture.torch.pt2_schema import DTYPES
+from graphlab.capture.torch.pt2_schema import DTYPES, parsed
 from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
 from graphlab.ir.values import DTYPE_BITS, TensorType, ValueType
@@ -68,6 +67,11 @@ class _Strided:
         return np.lib.stride_tricks.as_strided(flat, self.sizes, strides).tobytes()
 
 
+def json_limit(archive: Archive) -> int:
+    """Bytes of JSON that are read of one member: a stored one always fits, a bomb does not."""
+    return max(archive.source.size, min(32 * archive.source.size, MEMBER_LIMIT))
+
+
 def _dense(sizes: tuple[int, ...]) -> tuple[int, ...]:
     strides: list[int] = []
     step = 1
@@ -121,10 +125,7 @@ class ArchivePayloads(Payloads):
 
     def _config(self, member: str, folder: str) -> None:
         asked = f"read '{member}' of {self._archive.source.name}"
-        try:
-            held = json.loads(self._archive.read(member))
-        except (ValueError, RecursionError) as error:
-            raise FormatError(asked, found=f"it is no sound JSON: {error}", do="fetch or write the file again", where=member) from error
+        held = parsed(self._archive.read(member, limit=json_limit(self._archive)), asked, member)
         entries = held.get("config") if isinstance(held, dict) else None
         if not isinstance(entries, dict):
             raise FormatError(asked, found="it has no object 'config'", do="fetch or write the file again", where=member)

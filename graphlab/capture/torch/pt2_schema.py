@@ -35,6 +35,16 @@ INT, FLOAT, BOOL, NONE = OpaqueType("int"), OpaqueType("float"), OpaqueType("boo
 SYMBOLIC: Mapping[str, ValueType] = {"as_sym_int": INT, "as_sym_float": FLOAT, "as_sym_bool": BOOL}
 
 
+def parsed(data: bytes | str, asked: str, where: str) -> Any:
+    """JSON. Raises FormatError where it is none, or nests too deep for Python's parser."""
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise FormatError(asked, found="its JSON nests too deep", do="check the file", where=where) from error
+    except ValueError as error:  # a syntax error, bad UTF-8, a number of thousands of digits
+        raise FormatError(asked, found=f"it is no sound JSON: {error}", do="fetch or write the file again", where=where) from error
+
+
 class Decoder:
     """Decodes parts of one program's JSON. ``asked`` is the task, for errors."""
 

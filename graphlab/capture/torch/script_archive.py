@@ -8,7 +8,7 @@ from typing import Any
 
 from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
-from graphlab.capture.torch import restricted_pickle, script_state
+from graphlab.capture.torch import restricted_pickle, script_legacy, script_state
 from graphlab.capture.torch.restricted_pickle import Call as Pickled
 from graphlab.capture.torch.script_program import Instance, Reader
 from graphlab.capture.torch.script_source import CodeFile, Library
@@ -95,13 +95,15 @@ class Layout:
     def code(self, qualifier: str, folder: str = "code") -> CodeFile | None:
         """The code of a package (``__torch__.torch.nn``); ``None`` where there is none."""
         name = f"{folder}/{qualifier.replace('.', '/')}.py"
-        if name not in self:
-            return None
+        return self.code_file(qualifier, name, f"{name}.debug_pkl") if name in self else None
+
+    def code_file(self, qualifier: str, name: str, ranges: str) -> CodeFile:
+        """A member that is code, with the member that has its source ranges."""
         data = self.read(name)
         self._code += len(data)
         if self._code > max(_MAX_CODE, 2 * self.archive.source.size):
             raise FormatError(f"read {self.name}", found=f"it holds more than {_MAX_CODE:,} bytes of code", do="check the file", where=name)
-        return CodeFile(self.name, qualifier, name, data, _Ranges(self, f"{name}.debug_pkl"))
+        return CodeFile(self.name, qualifier, name, data, _Ranges(self, ranges))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Storages:
         return self.layout.archive.loader(self._member(key), offset, length)
 
     def _member(self, key: str) -> str:
-        return f"{self.layout.prefix}/{self.folder}/{key}"
+        return f"{self.layout.prefix}/{self.folder}/{key}" if self.folder else f"{self.layout.prefix}/{key}"
 
 
 @dataclass(slots=True)
@@ -147,6 +149,8 @@ def read(file: File, *, select: str | None = None) -> Program:
         select: one of its methods, where another than ``forward`` is to be the entry.
     """
     layout = Layout.open(file)
+    if "model.json" in layout:
+        return program(file, *script_legacy.module(layout), layout, select)
     root = layout.unpickle("data.pkl")
     constants = layout.unpickle("constants.pkl")
     if not isinstance(constants, (tuple, list)):

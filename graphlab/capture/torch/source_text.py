@@ -8,7 +8,13 @@ from graphlab.ir.frames import Frame, FrameTable
 
 FILE_LINE = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d{1,9})(?:, in (?P<function>[^\n]+))?')
 
-_TORCH = re.compile(r"(^|[/\\])(site|dist)-packages[/\\]torch[/\\]")
+# Installed, or in a checkout or a build's link tree: there its own packages tell it from a folder of the user's.
+_TORCH = re.compile(
+    r"(^|[/\\])(site|dist)-packages[/\\]torch[/\\]"
+    r"|(^|[/\\])torch[/\\](_dynamo|_inductor|_functorch|_export|_higher_order_ops|_subclasses|_library|_logging|_decomp|_refs|_prims"
+    r"|nn|fx|export|autograd|utils|testing|distributed|jit|ao|amp|optim|onnx)[/\\]"
+    r"|(^|[/\\])torch[/\\](_ops|_tensor|functional|_utils_internal|_compile|overrides)\.py$"
+)
 
 
 def is_user_file(file: str) -> bool:
