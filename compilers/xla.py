@@ -38,7 +38,8 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "kernels": ("kernels", "instructions of the optimized module that run as steps of their own: fusions, and what was not fused, "
                            "in the entry and in what loops, branches and calls run; without those that only name or group values"),
     "fusions": ("kernels", "kernels that are fusions; `fusions.<kind>` (loop, output, input, custom) splits them"),
-    "library_calls": ("kernels", "fusions of kind custom: handed whole to a library that XLA links (YNNPACK, oneDNN)"),
+    "library_calls": ("kernels", "on the CPU fusions of kind custom, handed whole to a library that XLA links (YNNPACK, oneDNN); on a "
+                                 "GPU custom calls to NVIDIA's libraries (cuBLAS, cuDNN …)"),
     "custom_calls": ("kernels", "kernels that are custom calls (LAPACK, callbacks, user code)"),
     "collectives": ("kernels", "kernels that exchange data with other devices"),
     "flops": ("flops", "floating-point operations but transcendentals; 2 for a multiply-add"),
@@ -208,7 +209,9 @@ def _notes(given: xla_inputs.Given) -> str:
 def _metrics(answer: Mapping[str, Any], device: xla_targets.Target) -> dict[str, Metric]:
     before, after, cost, memory = answer["before"], answer["after"], answer["cost"], answer["memory"]
     executed: dict[str, int] = after["executed"]
-    work = {opcode: n for opcode, n in executed.items() if opcode not in FREE_OPCODES and opcode not in CONTROL_OPCODES}
+    # The end of what runs beside others (all-reduce-done) is a wait, and no step of its own.
+    ends = {opcode for opcode in executed if opcode.endswith("-done")}
+    work = {opcode: n for opcode, n in executed.items() if opcode not in FREE_OPCODES | CONTROL_OPCODES | ends}
     counted = "counted on XLA's own module"
     numbers: dict[str, Metric] = {
         "ops_before": Measured(sum(before["instructions"].values()), "ops", counted),
@@ -216,7 +219,7 @@ def _metrics(answer: Mapping[str, Any], device: xla_targets.Target) -> dict[str,
         "kernels": Measured(sum(work.values()), "kernels", counted),
         "fusions": Measured(work.get("fusion", 0), "kernels", counted),
         **{f"fusions.{kind.lower()}": Measured(n, "kernels", counted) for kind, n in sorted(after["fusions"].items())},
-        "library_calls": Measured(after["fusions"].get("Custom", 0), "kernels", counted),
+        "library_calls": _library_calls(after, device, counted),
         "custom_calls": Measured(work.get("custom-call", 0), "kernels", counted),
         "collectives": Measured(sum(n for opcode, n in work.items() if opcode.startswith(_COLLECTIVES)), "kernels", counted),
     }
@@ -251,6 +254,17 @@ def _metrics(answer: Mapping[str, Any], device: xla_targets.Target) -> dict[str,
     for name in ("read_seconds", "compile_seconds"):
         numbers[name] = Measured(answer[name], "seconds", "timed")
     return numbers
+
+
+_NVIDIA_LIBRARIES = ("__cublas", "__cudnn", "cublas", "cudnn", "cusolver", "cufft", "cusparse", "cub")
+
+
+def _library_calls(after: Mapping[str, Any], device: xla_targets.Target, counted: str) -> Metric:
+    if device.platform == "cpu":
+        return Measured(after["fusions"].get("Custom", 0), "kernels", counted)
+    if device.platform == "tpu":
+        return Absent("a TPU program calls no library")
+    return Measured(sum(n for call, n in after["custom_calls"].items() if call.startswith(_NVIDIA_LIBRARIES)), "kernels", counted)
 
 
 def _seconds(cost: Mapping[str, float], device: xla_targets.Target, product_type: str, origin: str) -> Metric:
