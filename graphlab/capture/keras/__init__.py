@@ -23,15 +23,18 @@ from graphlab.ir.vocabulary.keras import KNOWN
 READS = "Keras models (.keras, .h5, TensorFlow.js layers models, model.to_json())"
 
 _ZIP = b"PK\x03\x04"
-_CONFIG, _METADATA, _WEIGHTS, _SHARDS = "config.json", "metadata.json", "model.weights.h5", "model.weights.json"
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _JSON_LIMIT = 64 << 20
+_UNPACKED = 1 << 30  # bytes of a weights file that somebody has compressed
 CODE = "python-code"
 """Kind of a ``Source.notes``: a layer holds Python bytecode, which graphlab does not read."""
 
 
 def matches(target: object) -> bool:
-    if not isinstance(target, File) or target.is_dir:
+    if not isinstance(target, File):
         return False
+    if target.is_dir:
+        return target.has(_CONFIG) and target.has(_METADATA)
     if target.head.startswith(_ZIP):
         try:
             archive = Archive.open(target)
@@ -50,29 +53,36 @@ def read(file: File, *, select: str | None = None) -> Program:
         FormatError: it is damaged, or holds weights without a model.
         SelectError: no model of that name is in it.
     """
-    if file.head.startswith(_ZIP):
-        return _archive(file, select)
+    if file.is_dir or file.head.startswith(_ZIP):
+        return _saved(file, select)
     if SIGNATURE in file.head:
         return _hdf5(file, select)
     return _json(file, select)
 
 
-def _archive(file: File, select: str | None) -> Program:
-    archive = Archive.open(file)
-    given = _object(parse_json(archive.read(_CONFIG), file, _CONFIG), file, _CONFIG)
-    metadata = _object(parse_json(archive.read(_METADATA), file, _METADATA), file, _METADATA)
+def _saved(file: File, select: str | None) -> Program:
+    """What ``model.save`` of Keras 3 writes: an archive, or a directory of the same files."""
+    archive = None if file.is_dir else Archive.open(file)
+
+    def member(name: str) -> File | None:
+        if archive is not None:
+            return archive.file(name, limit=_UNPACKED) if name in archive else None
+        return file.entry(name) if file.has(name) else None
+
+    def described(name: str) -> dict[str, Any]:
+        found = member(name)
+        if found is None:
+            raise FormatError(f"read {file.name}", found=f"it holds no {name}", do="save the model again", where=name)
+        return _object(parse_json(found.read(limit=_JSON_LIMIT), file, name), file, name)
+
     parser = Parser(file, KNOWN)
+    given, metadata = described(_CONFIG), described(_METADATA)
     model = parser.model(given)
-    notes: list[FrozenDict[str, Any]] = []
-    store = Store()
-    if _WEIGHTS in archive:
-        store = from_groups(model, Hdf5(archive.file(_WEIGHTS, limit=1 << 31)).root)
-    elif _SHARDS in archive:
-        text = "the weights stand in several files, which are not matched to layers"
-        notes.append(FrozenDict({"kind": "weights", "text": text}))
-    version = metadata.get("keras_version")
+    weights = member(_WEIGHTS)
+    store = from_groups(model, None if weights is None else Hdf5(weights).root)
+    notes = [] if weights else [FrozenDict({"kind": "missing data", "text": f"it holds no {_WEIGHTS}"})]
     training = parser.frozen(given.get("compile_config"), "compile_config")
-    return _program(file, model, store, parser, "keras archive", version, training, notes, select)
+    return _program(file, model, store, parser, "keras archive", metadata.get("keras_version"), training, notes, select)
 
 
 def _hdf5(file: File, select: str | None) -> Program:

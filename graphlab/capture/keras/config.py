@@ -101,6 +101,10 @@ def parse_json(text: bytes | str, file: File, what: str) -> Any:
         raise FormatError(asked, found=f"{what} is no JSON: {error}", do="fetch or write the file again", where=what) from error
     except RecursionError as error:
         raise FormatError(asked, found=f"{what} is nested too deep", do="check the file", where=what) from error
+    if (
+        "\\ud" in (text if isinstance(text, str) else text.decode("utf-8", "replace")).lower()
+    ):  # halves of characters, which no name can have
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [v for held in level for v in (held.values() if isinstance(held, dict) else held if isinstance(held, list) else ())]
@@ -150,6 +154,9 @@ class Parser:
         layers = tuple([self._layer(entry, f"layer_{i}", names) for i, entry in enumerate(listed)])
         self._unique(layers, name)
         ends = [tuple(self._ends(config.get(key), names, name)) for key in ("input_layers", "output_layers")]
+        plain = {layer.name for layer in layers if layer.model is None}
+        if not {ref.layer for _, ref in ends[0]} <= plain or len({ref.layer for _, ref in ends[0]}) != len(ends[0]):
+            self.fail("an input is a model, or stands there twice", name)
         return Model(name, kind, layers, ends[0], ends[1], input_dims=input_dims)
 
     def _unique(self, layers: tuple[Layer, ...], name: str) -> None:
