@@ -31,7 +31,7 @@ _FAMILIES: dict[str, str] = {
     **dict.fromkeys(("aten", "prim", "prims", "torch", "torchvision", "operator", "method", "higher_order",
                      "quantized", "_c10d_functional", "c10d", "rpc", "symbolic"), "torch"),
     "tf": "tensorflow",
-    "keras": "tensorflow",
+    "keras": "keras",
     "tflite": "tflite",
     "jax": "jax",
     "onnx": "onnx",

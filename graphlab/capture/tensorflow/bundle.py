@@ -83,7 +83,7 @@ class Bundle:
         item = NUMPY_ITEM.get(kind.dtype)
         if item is None or kind.elements * item != entry.size:
             raise FormatError(
-                f"read the checkpoint's entry '{key}'",
+                f"read the checkpoint's entry '{key}' in {shard.name}",
                 found=f"it has {entry.size:,} bytes for the type {kind}",
                 do="the checkpoint is damaged: write the model again",
             )
@@ -154,10 +154,8 @@ def read_bundle(index: File, shard: Shard) -> Bundle:
     return Bundle(entries, shards, header.endianness == 0, slices)
 
 
-def _damaged(index: File, found: str, at: int | None = None) -> FormatError:
-    return FormatError(
-        f"read {index.name}", found=found, do="the checkpoint is damaged: write it again", where=None if at is None else f"offset {at}"
-    )
+def _damaged(index: File, found: str, at: int = 0) -> FormatError:
+    return FormatError(f"read {index.name}", found=found, do="the checkpoint is damaged: write it again", where=f"offset {at}")
 
 
 # ---- the table

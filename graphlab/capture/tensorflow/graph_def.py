@@ -216,7 +216,7 @@ class _Reader:
             elif op == "Const" and key == "value":
                 data["kind"] = "constant"
                 data["value"] = constant(value.tensor, self._content)
-            elif key[0] == "_" or key in _META:
+            elif key[:1] == "_" or key in _META:
                 meta[key] = attr_value(value)
             else:
                 attrs[key] = attr_value(value)

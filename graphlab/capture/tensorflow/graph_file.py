@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from graphlab.capture.file import File
+from graphlab.capture.tensorflow import op_table
 from graphlab.capture.tensorflow.bundle import Bundle, read_bundle
 from graphlab.capture.tensorflow.meta_graph import read_graph_def, read_meta_graph, signature_names
 from graphlab.capture.tensorflow.saved_model import shards
@@ -28,6 +29,7 @@ _LIBRARY = re.compile(_BLANK + _SKIPPED + rb"library\s*:?\s*[{<]\s*(?:[}>]|(?:fu
 _META = re.compile(_BLANK + rb"(?:meta_info_def|graph_def|saver_def)\s*:?\s*[{<]")
 _OP = re.compile(rb"\bop\s*:\s*[\"']")
 _OTHERS = re.compile(rb"\b(?:calculator|op_type|input_stream|output_stream)\s*:")
+# With an operation that TensorFlow knows it is a GraphDef, however damaged the rest.
 _OP_NAME = re.compile(rb"[A-Za-z_.>][\w.>/\-]*")
 
 
@@ -88,7 +90,10 @@ def _is_text(file: File) -> str | None:
 
 def _is_binary(file: File) -> str | None:
     first = file.head[0]
-    likely = _first_node_sound(file.head) if first == 0x0A else first in (0x12, 0x18, 0x22)
+    op = _first_op(file.head) if first == 0x0A else ""
+    if op and op_table.find(op) is not None:
+        return "GraphDef"
+    likely = op or first in (0x12, 0x18, 0x22)
     if likely and SCHEMA.fits("GraphDef", file, needs=("node", "library")):
         return "GraphDef"
     if first in (0x0A, 0x12) and SCHEMA.fits("MetaGraphDef", file, needs=("graph_def",)):
@@ -96,16 +101,17 @@ def _is_binary(file: File) -> str | None:
     return None
 
 
-def _first_node_sound(head: bytes) -> bool:
-    """Whether a GraphDef that begins with a node begins with a name and an operation: other messages have the same wire."""
+def _first_op(head: bytes) -> str:
+    """The operation of the node that a GraphDef begins with; empty where no name and operation stand there."""
     _, at = _length(head, 0)  # GraphDef.node
     if at < 0 or head[at : at + 1] != b"\x0a":
-        return False
+        return ""
     name, at = _length(head, at)  # NodeDef.name
     if at < 0 or not name or head[at + name : at + name + 1] != b"\x12":
-        return False
+        return ""
     op, at = _length(head, at + name)  # NodeDef.op
-    return at > 0 and _OP_NAME.fullmatch(head[at : at + op]) is not None
+    found = _OP_NAME.fullmatch(head[at : at + op]) if at > 0 else None
+    return "" if found is None else found[0].decode()
 
 
 def _length(head: bytes, at: int) -> tuple[int, int]:

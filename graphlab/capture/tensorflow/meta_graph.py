@@ -7,51 +7,56 @@ the graph's midst that a signature feeds becomes an operand of a ``tf._Fed`` nod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphlab.capture.file import File
 from graphlab.capture.proto import Parsed
 from graphlab.capture.tensorflow import op_table
+from graphlab.capture.tensorflow.bare_graph import (
+    PLACEHOLDERS,
+    ancestors,
+    data_users,
+    free_results,
+    frozen_parameters,
+    in_order,
+    loose_ends,
+    split,
+)
 from graphlab.capture.tensorflow.bundle import Bundle
 from graphlab.capture.tensorflow.debug_info import SavedTraces
+from graphlab.capture.tensorflow.entries import (
+    INTERNAL,
+    Entry,
+    captured_slot,
+    plain_slots,
+    port_name,
+    read_entries,
+    signature_graph,
+    signature_names,
+)
 from graphlab.capture.tensorflow.graph_def import Feed, Origin, read_graphs
 from graphlab.capture.tensorflow.opdefs import OpSpecs
-from graphlab.capture.tensorflow.schema import SCHEMA
+from graphlab.capture.tensorflow.schema import SCHEMA, naming
 from graphlab.capture.tensorflow.values import shape_dims, value_type
-from graphlab.capture.tensorflow.variables import HANDLES, Variable, find_variables
+from graphlab.capture.tensorflow.variables import HANDLES, Variable, find_variables, object_functions
 from graphlab.capture.unique import Names
 from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import EMPTY, FrozenDict, frozen
-from graphlab.ir.graph import Call, Graph
+from graphlab.ir.graph import Graph
 from graphlab.ir.program import Program, Signature, Slot, Source
 from graphlab.ir.values import TensorType, ValueType
 
-_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "_Arg", "_DeviceArg"})
-_RESULTS = frozenset({"_Retval", "_DeviceRetval"})
-_SWITCHES = frozenset({"Switch", "RefSwitch"})
-_PLUMBING = _SWITCHES | {"Exit", "RefExit", "Enter", "RefEnter", "NextIteration", "RefNextIteration", "LoopCond"}
-_INTERNAL = ("__saved_model_init_op", "__saved_model_train_op")
 _ASSETS = "saved_model_assets"
 _MAIN = "main"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A signature: names, with the tensors they stand for, in order."""
-
-    name: str
-    inputs: tuple[tuple[str, str], ...]
-    outputs: tuple[tuple[str, str], ...]
-    method: str = ""
-
-
 def read_graph_def(parsed: Parsed, graph_def: Any, *, file: File, source: Source) -> Program:
     """The Program of a GraphDef: its placeholders are inputs, the results that nothing in it takes are outputs."""
-    return _Reader(parsed, graph_def, None, None, None, file, source).read(None)
+    with naming(file):
+        return _Reader(parsed, graph_def, None, None, None, file, source).read(None)
 
 
 def read_meta_graph(
@@ -78,11 +83,8 @@ def read_meta_graph(
         beside: GraphDefs that become graphs of their own, by name.
     """
     reader = _Reader(parsed, meta.graph_def, meta, bundle, debug, file, source, reason, known)
-    return reader.read(only, beside)
-
-
-def signature_names(meta: Any) -> list[str]:
-    return [name for name in sorted(meta.signature_def) if name not in _INTERNAL]
+    with naming(file):
+        return reader.read(only, beside)
 
 
 class _Reader:
@@ -110,9 +112,9 @@ class _Reader:
         self._stated: dict[str, ValueType] | None = None
 
     def read(self, only: str | None, beside: Mapping[str, Any] = EMPTY) -> Program:
-        entries = [] if self._meta is None else list(_entries(self._meta))
+        entries = [] if self._meta is None else list(read_entries(self._meta))
         nodes = {node.name: node for node in self._graph_def.node}
-        taken = _data_users(self._graph_def.node)
+        taken = data_users(self._graph_def.node)
         find = _definitions(self._meta)
         specs = OpSpecs(find, {f.signature.name: f for f in self._graph_def.library.function})
         origins: dict[str, Origin] = {}
@@ -123,20 +125,20 @@ class _Reader:
                 names = {name for entry in entries for name, fed in entry.inputs if fed == tensor}
                 inputs.append((tensor, next(iter(names)) if len(names) == 1 else ""))
         else:
-            inputs = [(name, "") for name in _in_order(nodes, _PLACEHOLDERS)]
+            inputs = [(name, "") for name in in_order(nodes, PLACEHOLDERS)]
         for index, (tensor, name) in enumerate(inputs):
-            node, port = _split(tensor)
-            if node in nodes and nodes[node].op in _PLACEHOLDERS and port == 0:
+            node, port = split(tensor)
+            if node in nodes and nodes[node].op in PLACEHOLDERS and port == 0:
                 origins[node] = Origin("input", index, name)
             else:
                 feeds.append(Feed(tensor, index, name or tensor))
-        outputs = list(dict.fromkeys(t for e in entries for _, t in e.outputs)) if entries else _results(nodes, taken, specs)
+        outputs = list(dict.fromkeys(t for e in entries for _, t in e.outputs)) if entries else free_results(nodes, taken, specs)
         for node in nodes.values():
-            if node.op in _PLACEHOLDERS and node.name not in origins:
+            if node.op in PLACEHOLDERS and node.name not in origins:
                 origins[node.name] = Origin("op", effects=("io",))  # no signature feeds it: nobody knows its value
         origins |= self._variables(nodes, outputs, entries)
         origins |= {name: origin for name, origin in self._known.items() if name in nodes and nodes[name].op == "Const"}
-        origins |= {name: origin for name, origin in _frozen_parameters(nodes, taken).items() if name not in self._known}
+        origins |= {name: origin for name, origin in frozen_parameters(nodes, taken).items() if name not in self._known}
         assets = self._assets(nodes, origins)
         table = FrameTable()
         graphs = read_graphs(
@@ -145,7 +147,7 @@ class _Reader:
             origins=origins,
             outputs=outputs,
             op_def=find,
-            control_outputs=[] if entries else _loose_ends(nodes, taken, specs),
+            control_outputs=[] if entries else loose_ends(nodes, taken, specs),
             locations=SavedTraces(self._debug, table),
             feeds=feeds,
             whole=True,
@@ -156,7 +158,7 @@ class _Reader:
             made = read_graphs(other, entry=name, origins={}, outputs=(), op_def=find, whole=True)
             if not made.keys().isdisjoint(graphs):
                 raise FormatError(
-                    f"read {self._file.name}", found=f"two graphs in it have one name: {', '.join(made)}", do="check the file"
+                    f"read {self._file.name}", found=f"two graphs in it have one name: {', '.join(made)}", do="check the file", where=name
                 )
             graphs |= made
         signatures = self._signatures(graphs, main, entries, [tensor for tensor, _ in inputs], outputs)
@@ -178,8 +180,11 @@ class _Reader:
         graph = graphs[main]
         given = [graph.node(id) for id in graph.inputs]
         made = [graph.node(use.src).outputs[use.src_port] for use in graph.operands(graph.output)]
+        functions = {} if entries or self._meta is None else self._functions(graphs)
+        if functions:
+            return functions
         if not entries:
-            return {main: Signature(main, tuple(Slot(n.name, n.outputs[0]) for n in given), _slots(outputs, made))}
+            return {main: Signature(main, tuple(Slot(n.name, n.outputs[0]) for n in given), plain_slots(outputs, made))}
         types = {tensor: self._told(tensor, node.outputs[0]) for tensor, node in zip(inputs, given, strict=True)}
         results = {tensor: self._told(tensor, type) for tensor, type in zip(outputs, made, strict=True)}
         if len(entries) == 1 and [t for _, t in entries[0].outputs] == list(outputs) and [t for _, t in entries[0].inputs] == list(inputs):
@@ -197,12 +202,31 @@ class _Reader:
         found = {}
         for entry in entries:
             name = names.take(entry.name)
-            graphs[name] = _caller(name, main, graph, entry, inputs, outputs, types, results)
+            graphs[name] = signature_graph(name, main, graph, entry, inputs, outputs, types, results)
             found[entry.name] = Signature(
                 name,
                 tuple(Slot(name, types[tensor]) for name, tensor in entry.inputs),
                 tuple(Slot(name, results[tensor]) for name, tensor in entry.outputs),
             )
+        return found
+
+    def _functions(self, graphs: Mapping[str, Graph]) -> dict[str, Signature]:
+        """The functions of a SavedModel's objects as entries, where it has no signatures."""
+        names = Names()
+        found: dict[str, Signature] = {}
+        for path, name, captured in object_functions(self._meta):
+            graph = graphs.get(name)
+            if graph is None:
+                continue
+            inputs = [graph.node(id) for id in graph.inputs]
+            own = len(inputs) - len(captured)
+            if own < 0:
+                continue
+            slots = [Slot(node.name, node.outputs[0]) for node in inputs[:own]]
+            slots += [captured_slot(node, kind, variable) for node, (kind, variable) in zip(inputs[own:], captured, strict=True)]
+            results = [graph.node(use.src).outputs[use.src_port] for use in graph.operands(graph.output)]
+            told = ["output"] if len(results) == 1 else [f"output_{i}" for i in range(len(results))]
+            found[names.take(path)] = Signature(name, tuple(slots), tuple(map(Slot, told, results)))
         return found
 
     def _told(self, tensor: str, type: ValueType) -> ValueType:
@@ -217,7 +241,7 @@ class _Reader:
                 else ()
             )
             self._stated = {
-                _port(info.name): value_type(info.dtype, shape_dims(info.tensor_shape)) for info in infos if info.name and info.dtype
+                port_name(info.name): value_type(info.dtype, shape_dims(info.tensor_shape)) for info in infos if info.name and info.dtype
             }
         return self._stated
 
@@ -229,7 +253,7 @@ class _Reader:
         if not handles:
             return {}
         if entries:
-            needed = _ancestors(nodes, (_split(text)[0] for text in outputs))
+            needed = ancestors(nodes, (split(text)[0] for text in outputs))
             handles = [name for name in handles if name in needed]
         keys = () if self._bundle is None else self._bundle.entries
         known = {} if self._meta is None else find_variables(self._meta, handles, keys, self._file)
@@ -259,7 +283,7 @@ class _Reader:
         """File name → node that holds its path."""
         found: dict[str, str] = {}
         for asset in self._asset_files():
-            node = _split(asset.tensor_info.name)[0]
+            node = split(asset.tensor_info.name)[0]
             found[asset.filename] = node
             if node in nodes and node not in origins:
                 kind = "constant" if nodes[node].op == "Const" else "op"
@@ -288,7 +312,7 @@ class _Reader:
             return frozen(facts)
         facts["tags"] = tuple(meta.meta_info_def.tags)
         methods = {entry.name: entry.method for entry in entries if entry.method}
-        init = [info.name for name in _INTERNAL if name in meta.signature_def for info in meta.signature_def[name].outputs.values()]
+        init = [info.name for name in INTERNAL if name in meta.signature_def for info in meta.signature_def[name].outputs.values()]
         init += [
             v
             for key in ("saved_model_main_op", "legacy_init_op")
@@ -319,186 +343,6 @@ def _preferred(signatures: Mapping[str, Signature]) -> str:
         if name in signatures:
             return name
     return next(iter(signatures))
-
-
-# ---- entries
-
-
-def _entries(meta: Any) -> Iterator[Entry]:
-    for name in signature_names(meta):
-        signature = meta.signature_def[name]
-        inputs = tuple(pair for key in sorted(signature.inputs) for pair in _tensors(name, key, signature.inputs[key]))
-        outputs = tuple(pair for key in sorted(signature.outputs) for pair in _tensors(name, key, signature.outputs[key]))
-        if outputs:
-            yield Entry(name, inputs, outputs, signature.method_name)
-
-
-def _tensors(signature: str, key: str, info: Any) -> Iterator[tuple[str, str]]:
-    """The tensors of a TensorInfo with names: a sparse or composite one has several."""
-    match info.WhichOneof("encoding"):
-        case "name":
-            found = [(key, info.name)]
-        case "coo_sparse":
-            sparse = info.coo_sparse
-            found = [
-                (f"{key}/values", sparse.values_tensor_name),
-                (f"{key}/indices", sparse.indices_tensor_name),
-                (f"{key}/dense_shape", sparse.dense_shape_tensor_name),
-            ]
-        case "composite_tensor":
-            found = [(f"{key}/{i}", component.name) for i, component in enumerate(info.composite_tensor.components)]
-        case _:
-            found = [(key, "")]
-    for name, tensor in found:
-        if not tensor:
-            raise FormatError(
-                f"read the signature '{signature}'", found=f"it does not say which tensor '{name}' is", do="check that the file is whole"
-            )
-        yield name, _port(tensor)
-
-
-def _port(tensor: str) -> str:
-    return tensor if ":" in tensor else f"{tensor}:0"
-
-
-def _caller(
-    name: str,
-    main: str,
-    graph: Graph,
-    entry: Entry,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    types: Mapping[str, ValueType],
-    results: Mapping[str, ValueType],
-) -> Graph:
-    """The graph of one signature: it calls the graph of the model."""
-    made = Graph(name=name)
-    names = Names()
-    slots: dict[str, int] = {}
-    for index, (key, tensor) in enumerate(entry.inputs):
-        id = made.add(names.take(key), kind="input", op="tf._Arg", index=index, outputs=(types[tensor],), name=key, synthetic=True)
-        slots.setdefault(tensor, index)
-        made.nodes[id].pop("name") if id == key else None
-    fetched = list(dict.fromkeys(tensor for _, tensor in entry.outputs))
-    ports = {tensor: port for port, tensor in enumerate(fetched)}
-    call = Call(main, tuple(slots.get(tensor) for tensor in inputs), tuple(ports.get(tensor) for tensor in outputs))
-    effects = sorted({effect for _, data in graph.nodes(data=True) for effect in data.get("effects", ())})
-    node = made.add(
-        names.take("call"),
-        kind="op",
-        op="tf._Signature",
-        outputs=tuple(results[tensor] for tensor in fetched),
-        calls=FrozenDict({"call": call}),
-        effects=tuple(effects),
-        synthetic=True,
-    )
-    for index, id in enumerate(made.inputs):
-        made.connect(id, node, 0, index)
-    output = made.add(names.take("output"), kind="output", synthetic=True)
-    for slot, (_, tensor) in enumerate(entry.outputs):
-        made.connect(node, output, ports[tensor], slot)
-    return made
-
-
-def _slots(names: Iterable[str], types: Iterable[ValueType]) -> tuple[Slot, ...]:
-    return tuple(Slot(name.removesuffix(":0"), type) for name, type in zip(names, types, strict=True))
-
-
-# ---- the graph
-
-
-def _split(tensor: str) -> tuple[str, int]:
-    node, _, port = tensor.partition(":")
-    return node, int(port) if port.isdecimal() and len(port) < 10 else 0
-
-
-def _data_users(nodes: Iterable[Any]) -> dict[str, list[str]]:
-    """Node → the nodes that take a value of it."""
-    found: dict[str, list[str]] = {}
-    for node in nodes:
-        for text in node.input:
-            if text[:1] != "^":
-                found.setdefault(text.partition(":")[0], []).append(node.name)
-    return found
-
-
-def _in_order(nodes: Mapping[str, Any], ops: frozenset[str]) -> list[str]:
-    """Nodes of some operations: those with an index by it, the others as they stand."""
-    found = [name for name, node in nodes.items() if node.op in ops]
-    return sorted(found, key=lambda name: nodes[name].attr["index"].i if "index" in nodes[name].attr else 0)
-
-
-_LEAVES = frozenset({"Const", *HANDLES, *_PLACEHOLDERS})
-
-
-def _results(nodes: Mapping[str, Any], taken: Mapping[str, list[str]], specs: OpSpecs) -> list[str]:
-    """What a bare graph gives: what its ``_Retval`` nodes take, or all outputs of the operations that nothing takes or waits for."""
-    returned = [text for name in _in_order(nodes, _RESULTS) for text in nodes[name].input[:1] if text[:1] != "^"]
-    if returned:
-        return returned
-    found = []
-    for name, node in _ends(nodes, taken):
-        spec = specs.find(node.op)
-        if spec is not None and not _is_plumbing(node, nodes):
-            found += [f"{name}:{port}" for port in range(len(spec.output_dtypes(node.attr)))]
-    return found
-
-
-def _is_plumbing(node: Any, nodes: Mapping[str, Any]) -> bool:
-    """Whether a node is TensorFlow 1's control flow and no result: a loop variable's end, a side of a predicate."""
-    op = node.op
-    if op == "Identity" and node.input:
-        source = nodes.get(node.input[0].partition(":")[0])
-        op = "" if source is None or source.op not in _SWITCHES else source.op
-    return op in _PLUMBING
-
-
-def _loose_ends(nodes: Mapping[str, Any], taken: Mapping[str, list[str]], specs: OpSpecs) -> list[str]:
-    """Operations that give no value and that no other waits for: they run for what they do."""
-    return [name for name, node in _ends(nodes, taken) if (spec := specs.find(node.op)) is None or not spec.output_dtypes(node.attr)]
-
-
-def _ends(nodes: Mapping[str, Any], taken: Mapping[str, list[str]]) -> Iterator[tuple[str, Any]]:
-    """Operations that no other takes a value of or waits for."""
-    waited = {text[1:] for node in nodes.values() for text in node.input if text[:1] == "^"}
-    return ((name, node) for name, node in nodes.items() if name not in taken and name not in waited and node.op not in _LEAVES)
-
-
-def _ancestors(nodes: Mapping[str, Any], results: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    waiting = [name for name in results if name in nodes]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        waiting += [source for text in nodes[name].input if (source := text.lstrip("^").partition(":")[0]) in nodes]
-    return found
-
-
-def _frozen_parameters(nodes: Mapping[str, Any], taken: Mapping[str, list[str]]) -> dict[str, Origin]:
-    """Constants that were variables before the graph was frozen, by what TensorFlow's freezing leaves of the variables' reads.
-
-    TensorFlow 1: an Identity placed beside the constant (``_class`` is ``loc:@constant``) or named ``constant/read``.
-    TensorFlow 2: the constant, or the Identity that takes it, has the name of a ``ReadVariableOp``.
-    """
-    found = {}
-    for name, node in nodes.items():
-        if node.op == "Const" and (_is_read(name) or any(_reads(nodes[user], name) for user in taken.get(name, ()))):
-            found[name] = Origin("constant", attrs=frozen(role="parameter"))
-    return found
-
-
-def _is_read(name: str) -> bool:
-    last = name.rpartition("/")[2]
-    return last.partition("_")[0] == "ReadVariableOp" or name.endswith("ReadVariableOp/resource")
-
-
-def _reads(user: Any, name: str) -> bool:
-    if user.op != "Identity":
-        return False
-    beside = "_class" in user.attr and f"loc:@{name}".encode() in user.attr["_class"].list.s
-    return beside or user.name == f"{name}/read" or _is_read(user.name)
 
 
 __all__ = ["read_graph_def", "read_meta_graph", "signature_names"]

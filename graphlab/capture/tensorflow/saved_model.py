@@ -67,6 +67,7 @@ def read(file: File, *, select: str | None = None) -> Program:
             f"read {file.name}",
             found=f"it is split into chunks ({_CHUNKED}), as models above 2 GB are",
             do="load it with tensorflow and export it in the usual form",
+            where=_CHUNKED,
         )
     known = versions(file)
     version, _, rest = (select or "").partition("/")
@@ -117,7 +118,7 @@ def _meta_graph(model: Any, file: File, select: str | None) -> tuple[Any, str | 
     """The MetaGraphDef that a selection names, and the signature in it."""
     metas = list(model.meta_graphs)
     if not metas:
-        raise FormatError(f"read {file.name}", found="it holds no graph", do="check that the model was written whole")
+        raise FormatError(f"read {file.name}", found="it holds no graph", do="check that the model was written whole", where="meta_graphs")
     if len(metas) == 1:
         tags = _tags(metas[0])
         if select is None or (select == tags and select not in signature_names(metas[0])):

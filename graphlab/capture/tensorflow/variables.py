@@ -7,7 +7,7 @@ the value of a key); the collections of a TensorFlow 1 graph. Names decide nothi
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,6 +68,32 @@ def find_variables(meta: Any, used: Iterable[str], keys: Iterable[str], file: Fi
         elif names[variable.name] > 1 and variable.key is not None:
             found[node] = replace(variable, name=variable.key.removesuffix(_VALUE))
     return found
+
+
+def object_functions(meta: Any) -> Iterator[tuple[str, str, list[tuple[str, Any]]]]:
+    """The functions that hang on a SavedModel's objects: path, name in the library, and what each captured input is.
+
+    That is the object's kind (``variable``, ``constant`` …) and its SavedVariable. Functions that tables and the like keep
+    for themselves are left out.
+    """
+    nodes, known = meta.object_graph_def.nodes, meta.object_graph_def.concrete_functions
+    seen: set[int] = {0}
+    waiting = deque([(0, "")]) if len(nodes) else deque()
+    while waiting:
+        at, path = waiting.popleft()
+        held = nodes[at]
+        names = list(held.function.concrete_functions) if held.WhichOneof("kind") == "function" else []
+        for name in names:
+            bound = known[name].bound_inputs if name in known else []
+            objects = [nodes[i] for i in bound if 0 <= i < len(nodes)]
+            yield path, name, [(o.WhichOneof("kind") or "", o.variable) for o in objects]
+        if names or held.WhichOneof("kind") == "resource":
+            continue
+        for child in held.children:
+            public = child.local_name[:1] != "_" or child.local_name == "__call__"
+            if public and 0 <= child.node_id < len(nodes) and child.node_id not in seen:
+                seen.add(child.node_id)
+                waiting.append((child.node_id, f"{path}.{child.local_name}" if path else child.local_name))
 
 
 # ---- what a graph restores

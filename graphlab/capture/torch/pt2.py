@@ -14,9 +14,11 @@ from typing import Any
 from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
 from graphlab.capture.select import chosen
+from graphlab.capture.torch.aoti_package import packages, read_kernels, read_package
 from graphlab.capture.torch.pt2_graph import Payloads, program
 from graphlab.capture.torch.pt2_payloads import ArchivePayloads, json_limit
 from graphlab.capture.torch.pt2_schema import Decoder, parsed
+from graphlab.compilers.results import Compiled
 from graphlab.errors import FormatError, GraphlabError, missing_extra
 from graphlab.ir.constants import digest
 from graphlab.ir.program import Program, Source
@@ -25,7 +27,6 @@ READS = "torch.export archives and AOTInductor packages (.pt2)"
 
 _DIGESTED = 64 << 20
 _MODEL = re.compile(r"(?:[^/]+/)?models/(.+)\.json")
-_AOTI = re.compile(r"(?:[^/]+/)?data/aotinductor/([^/]+)/.+")
 _OLD = "serialized_exported_program.json"
 
 
@@ -37,32 +38,42 @@ def matches(target: object) -> bool:
         archive = Archive.open(target)
     except GraphlabError:
         return False
-    return _OLD in archive or _format(archive) == "pt2"
+    return _OLD in archive or _format(archive) == "pt2" or bool(packages(archive))
 
 
 def read(file: File, *, select: str | None = None) -> Program:
-    """One exported program of the archive.
+    """One exported program of the archive; of a package of compiled code alone, the kernels that it runs.
 
     Args:
-        select: the program's name, where there are several (``package_pt2`` takes any number).
+        select: its name, where there are several (``package_pt2`` takes any number).
 
     Raises:
         SelectError: there are several, and ``select`` names none of them.
-        FormatError: the archive or its JSON is not sound, or it holds compiled code alone.
+        FormatError: the archive or its JSON is not sound, or it holds binaries alone.
     """
     archive = Archive.open(file)
     names = models(archive)
     if not names:
-        compiled = sorted({found[1] for name in archive.names if (found := _AOTI.fullmatch(name))})
-        if compiled:
-            raise FormatError(
-                f"read {file.name}",
-                found=f"it holds compiled code alone ({', '.join(compiled)}), and no exported program",
-                do="ask for the compile it records: graphlab.load_compiled, or graphlab inspect",
-            )
+        if packages(archive):
+            return read_kernels(file, archive, select)
         raise FormatError(f"read {file.name}", found="it holds no exported program", do="fetch or write the file again")
     name = names[chosen(names, select, file=file, what="exported programs")]
     return read_model(file, archive, name)
+
+
+def read_compiled(file: File, *, select: str | None = None) -> Compiled | None:
+    """One compiled model of an AOTInductor package: its exported program, where the package has it, and its kernels as stages.
+
+    ``None`` where the archive holds exported programs alone.
+
+    Raises:
+        SelectError: there are several, and ``select`` names none of them.
+        FormatError: the archive is not sound.
+    """
+    archive = Archive.open(file)
+    if not packages(archive):
+        return None
+    return read_package(file, archive, select=select, models=models(archive), load=lambda name: read_model(file, archive, name))
 
 
 def read_model(file: File, archive: Archive, name: str) -> Program:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from graphlab.errors import FormatError
 
 MAX_OPCODES = 20_000_000
+"""Of one pickle; a model of ten thousand tensors takes some hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +128,37 @@ class _Reader:
         self.stack, self.memo = [], {}
         data, length, stack = self.data, len(self.data), self.stack
         count = 0
+        memo = self.memo
         while self.at < length:
             code = data[self.at]
             self.at += 1
-            if code == 0x2E:  # STOP
-                if len(stack) != 1:
+            count += 1
+            # The opcodes that nearly all of torch's pickles are made of come first, and take no call.
+            if code == 0x68 and self.at < length:  # BINGET
+                if (key := data[self.at]) not in memo:
+                    self.recall(key)
+                stack.append(memo[key])
+                self.at += 1
+            elif code == 0x71 and self.at < length and stack:  # BINPUT
+                memo[data[self.at]] = stack[-1]
+                self.at += 1
+            elif code == 0x4B and self.at < length:  # BININT1
+                stack.append(data[self.at])
+                self.at += 1
+            elif code == 0x28:  # MARK
+                stack.append(_MARK)
+            elif code == 0x4D and self.at + 1 < length:  # BININT2
+                stack.append(data[self.at] | data[self.at + 1] << 8)
+                self.at += 2
+            elif code == 0x2E:  # STOP
+                if len(stack) != 1 or stack[0] is _MARK:
                     self.refuse(f"it ends with {len(stack)} values where it has to leave one")
                 return stack[0]
-            action = _ACTIONS.get(code)
-            if action is None:
-                self.refuse(f"the opcode {bytes([code])!r} is not one that data are written with")
-            action(self)
-            count += 1
+            else:
+                action = _ACTIONS.get(code)
+                if action is None:
+                    self.refuse(f"the opcode {bytes([code])!r} is not one that data are written with")
+                action(self)
             if count > MAX_OPCODES:
                 self.refuse(f"it has more than {MAX_OPCODES:,} opcodes")
         self.refuse("it ends before its end mark")
@@ -306,8 +326,11 @@ def _quoted(r: _Reader) -> str:
 
 def _tuple(size: int) -> Callable[[_Reader], None]:
     def act(r: _Reader) -> None:
-        found = [r.pop() for _ in range(size)]
-        r.stack.append(tuple(reversed(found)))
+        stack = r.stack
+        found = tuple(stack[-size:])
+        if len(found) < size or _MARK in found:
+            r.refuse("a value is taken from an empty stack")
+        stack[-size:] = [found]
 
     return act
 

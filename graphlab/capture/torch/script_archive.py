@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +14,7 @@ from graphlab.capture.torch import restricted_pickle, script_legacy, script_stat
 from graphlab.capture.torch.restricted_pickle import Call as Pickled
 from graphlab.capture.torch.script_program import Instance, Reader
 from graphlab.capture.torch.script_source import CodeFile, Library
-from graphlab.errors import FormatError, SelectError
-from graphlab.ir.constants import digest
+from graphlab.errors import FormatError, SelectError, ValueUnavailable
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Graph
 from graphlab.ir.program import Program, Signature, Slot, Source
@@ -22,7 +23,6 @@ READS = "TorchScript archives (.pt, .ptl)"
 
 _ZIP = b"PK\x03\x04"
 _MAX_CODE = 32 << 20
-_HASHED = 64 << 20
 
 
 def matches(target: object) -> bool:
@@ -122,10 +122,27 @@ class Storages:
         return self.layout.archive.size(name) if name in self.layout.archive else None
 
     def loader(self, key: str, offset: int, length: int) -> Callable[[], bytes] | bytes:
-        return self.layout.archive.loader(self._member(key), offset, length)
+        return _Lazy(self.layout.archive, self._member(key), offset, length)
 
     def _member(self, key: str) -> str:
         return f"{self.layout.prefix}/{self.folder}/{key}" if self.folder else f"{self.layout.prefix}/{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lazy:
+    """The loader of a part of a member, which is looked for when it is asked for: opening a model must not touch its weights."""
+
+    archive: Archive
+    member: str
+    offset: int
+    length: int
+
+    def __call__(self) -> bytes:
+        try:
+            found = self.archive.loader(self.member, self.offset, self.length)
+        except FormatError as error:
+            raise ValueUnavailable(error.asked, found=error.found, do=error.do) from error
+        return found() if callable(found) else found
 
 
 @dataclass(slots=True)
@@ -134,11 +151,12 @@ class _Ranges:
 
     layout: Layout
     name: str
-    found: list[tuple[int, Any]] | None = None
+    found: script_state.Ranges | None = None
 
-    def __call__(self) -> list[tuple[int, Any]]:
+    def __call__(self) -> script_state.Ranges:
         if self.found is None:
-            self.found = script_state.source_ranges(self.layout.unpickle(self.name)) if self.name in self.layout else []
+            held = self.layout.unpickle(self.name) if self.name in self.layout else None
+            self.found = script_state.source_ranges(held) if held is not None else script_state.NO_RANGES
         return self.found
 
 
@@ -148,6 +166,23 @@ def read(file: File, *, select: str | None = None) -> Program:
     Args:
         select: one of its methods, where another than ``forward`` is to be the entry.
     """
+    with _no_collection():
+        return _read(file, select)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keeps Python from looking for garbage while hundreds of thousands of objects are made that all stay: a third of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _read(file: File, select: str | None) -> Program:
     layout = Layout.open(file)
     if "model.json" in layout:
         return program(file, *script_legacy.module(layout), layout, select)
@@ -176,6 +211,7 @@ def program(file: File, reader: Reader, module: Instance, layout: Layout, select
     if select is not None and select not in methods:
         raise SelectError(f"read {file.name}@{select}", found=f"it has no method '{select}'", do="", names=tuple(methods))
     called = {name: reader.method(module, name).name for name in methods}
+    reader.finish()
     used = {
         call.graph for graph in reader.graphs.values() for _, data in graph.nodes(data=True) for call in data.get("calls", EMPTY).values()
     }
@@ -192,7 +228,6 @@ def program(file: File, reader: Reader, module: Instance, layout: Layout, select
             "torchscript",
             producer=f"torch (archive version {layout.version})" if layout.version else "torch",
             path=file.name,
-            digest=digest(file.read()) if file.size < _HASHED else None,
         ),
         signatures={name: _signature(graphs[graph]) for name, graph in called.items()},
         frames=reader.frames.done(),

@@ -15,6 +15,8 @@ from graphlab.capture.torch.script_source import CodeFile, Library, Signature, d
 from graphlab.capture.torch.script_types import ANY, BOOL, NONE, TENSOR, UNKNOWN, Type, has_variables, list_of, tuple_of, unify
 
 Sugared: TypeAlias = Any
+MAX_DEPTH = 100
+"""Branches within branches that expressions make."""
 _CASTS = {"int": "aten::Int", "float": "aten::Float", "bool": "aten::Bool", "str": "aten::str", "complex": "aten::Complex"}
 
 
@@ -107,6 +109,8 @@ class Calls:
 
     def branches(self, test: Value, then: Callable[[], Value], other: Callable[[], Value], at: ast.AST) -> Value:
         """``then() if test else other()``."""
+        if len(self.frames) > 2 * MAX_DEPTH:
+            self.refuse(at, f"branches nest more than {MAX_DEPTH} deep")
         node = self.add("prim::If", [test], at)
         types: list[Type] = []
         for make in (then, other):

@@ -35,7 +35,7 @@ def real(value: Value) -> Value:
 class Node:
     """One operation. ``at`` is the byte offset of its text in the code; ``attrs`` are torch's node attributes."""
 
-    __slots__ = ("at", "attrs", "blocks", "inputs", "kind", "outputs", "schema", "subgraph")
+    __slots__ = ("at", "attrs", "blocks", "data", "inputs", "kind", "outputs", "schema", "subgraph")
 
     def __init__(self, kind: str, inputs: list[Value], at: int, schema: Schema | None = None) -> None:
         self.kind = kind
@@ -46,6 +46,7 @@ class Node:
         self.schema = schema
         self.attrs: dict[str, Any] = {}
         self.subgraph: ScriptGraph | None = None
+        self.data: dict[str, Any] | None = None  # what all nodes of the IR that are made of it share
 
     def output(self, type: Type, name: str = "") -> Value:
         """Add an output."""

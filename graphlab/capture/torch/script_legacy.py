@@ -145,6 +145,6 @@ class _Legacy:
         arena, debug = held.get("torchscriptArena"), held.get("torchscriptDebugArena")
         key = arena.get("key") if isinstance(arena, dict) else None
         if not isinstance(key, str) or key not in self.layout:
-            return CodeFile(self.layout.name, qualifier, key if isinstance(key, str) else "model.json", b"", list)
+            return CodeFile(self.layout.name, qualifier, key if isinstance(key, str) else "model.json", b"", lambda: script_state.NO_RANGES)
         ranges = debug.get("key") if isinstance(debug, dict) else None
         return self.layout.code_file(qualifier, key, ranges if isinstance(ranges, str) else "")

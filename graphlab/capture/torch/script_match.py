@@ -150,6 +150,8 @@ def default_of(formal: Argument) -> tuple[Any, Type]:
     inner = formal.type.args[0] if formal.type.kind == "Optional" else formal.type
     if inner == FLOAT and isinstance(value, int):
         value = float(value)
+    if inner.kind == "List" and formal.size is not None and isinstance(value, (int, float)):  # int[2] stride=1 is [1, 1]
+        value = (value,) * formal.size
     if isinstance(value, tuple):
         return value, inner
     return value, constant_type(value)

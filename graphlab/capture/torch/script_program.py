@@ -7,7 +7,7 @@ A method is lowered once, and made into a graph for every module it is called on
 from __future__ import annotations
 
 import ast
-from collections import Counter
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,8 +30,8 @@ from graphlab.ir.vocabulary.torch import EFFECT_IF
 
 MAX_NODES = 4_000_000
 """What is followed through calls: a module that holds itself, or modules without end, stop here."""
-MAX_CALLS = 200
-"""Calls within calls that are followed."""
+MAX_DEPTH = 100
+"""Branches and loops within one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +79,23 @@ class _Region:
     nodes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     edges: list[tuple[str, str, int, int]] = field(default_factory=list)
     control: list[tuple[str, str]] = field(default_factory=list)
-    ids: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
+    ids: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    depth: int = 0
     inputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def id(self, value: Value | None, otherwise: str) -> str:
         """An id: the variable's name with a number where it is taken, or a number behind what kind of node it is."""
         wanted = otherwise if value is None or not value.name else value.name
-        while True:
-            count = self.ids[wanted]
-            self.ids[wanted] += 1
-            made = wanted if not count else f"{wanted}.{count}"
-            if not count or made not in self.ids:
-                self.ids[made] += 1 if count else 0
-                return made
+        count = self.ids.get(wanted, 0)
+        if not count:
+            self.ids[wanted] = 1
+            return wanted
+        while (made := f"{wanted}.{count}") in self.ids:
+            count += 1
+        self.ids[wanted] = count + 1
+        self.ids[made] = 1
+        return made
 
     def input(self, value: Value) -> None:
         id = self.id(value, f"input_{len(self.inputs)}")
@@ -142,8 +145,9 @@ class Reader:
         self._ties: dict[tuple[Any, ...], str] = {}
         self._states: dict[int, dict[str, Any]] = {}
         self._values: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._names: set[str] = set()
+        self._pending: deque[tuple[_Body, list[Value]]] = deque()
         self._nodes = 0
-        self._depth = 0
 
     # -- functions
 
@@ -175,31 +179,44 @@ class Reader:
     def _lower(self, name: str, file: CodeFile, definition: ast.FunctionDef, owner: Type | None) -> ScriptGraph:
         graph = self._lowered.get(name)
         if graph is None:
-            graph = self._lowered[name] = ScriptGraph(name)
-            Emitter(self.library, file, self.constants, graph).function(definition, owner)
+            graph = ScriptGraph(name)
+            try:
+                Emitter(self.library, file, self.constants, graph).function(definition, owner)
+            except RecursionError:
+                file.refuse(definition, "its expressions nest too deeply")
+            self._lowered[name] = graph
         return graph
 
     def _read(self, key: tuple[str, str], body: _Body, instance: Instance | None) -> Callee:
-        while body.name in self.graphs:
-            body.name += "'"
-        block = body.graph.block
-        inputs = block.inputs
+        """Give a function its name; it is read when its turn comes, so that calls within calls take no depth."""
+        name = body.name
+        while name in self._names:
+            name += "'"
+        body.name = name
+        self._names.add(name)
+        inputs = body.graph.block.inputs
         if instance is not None:
             body.modules[inputs[0]] = instance
             inputs = inputs[1:]
-        made = self._callees[key] = Callee(body.name, len(inputs), len(block.outputs))
-        if self._depth > MAX_CALLS:
-            raise FormatError(f"read {self.archive}", found=f"its methods call each other more than {MAX_CALLS} deep", do=_DO)
-        self._depth += 1
-        self._region(body, body.name, block, inputs, constants=body.graph)
-        self._depth -= 1
+        self._pending.append((body, inputs))
+        made = self._callees[key] = Callee(name, len(inputs), len(body.graph.block.outputs))
         return made
+
+    def finish(self) -> None:
+        """Read all that was called and not read yet."""
+        while self._pending:
+            body, inputs = self._pending.popleft()
+            self._region(body, body.name, body.graph.block, inputs, constants=body.graph)
 
     # -- regions
 
-    def _region(self, body: _Body, name: str, block: Block, inputs: list[Value], constants: ScriptGraph | None = None) -> _Region:
+    def _region(
+        self, body: _Body, name: str, block: Block, inputs: list[Value], constants: ScriptGraph | None = None, depth: int = 0
+    ) -> _Region:
+        if depth > MAX_DEPTH:
+            raise FormatError(f"read {self.archive}", found=f"branches and loops nest more than {MAX_DEPTH} deep", do=_DO)
         self.graphs[name] = graph = Graph(name=name)
-        region = _Region(body, graph)
+        region = _Region(body, graph, depth=depth)
         for value in inputs:
             region.input(value)
         region.own_inputs = len(inputs)
@@ -220,43 +237,61 @@ class Reader:
         return region
 
     def _constant(self, region: _Region, node: Node) -> None:
-        result, value = node.outputs[0], node.attrs["value"]
-        data: dict[str, Any] = {"kind": "constant", "op": "prim::Constant"}
-        self._place(region, node, data)
-        type = value_type(result.type)
-        if result.type.kind == "function":
-            data |= {"outputs": (OpaqueType("Function"),), "name": unmangled(value)}
-        elif isinstance(value, Tensor):
-            data |= attribute(value.held, type, self.constant_storages, where="constants.pkl")
-        else:
-            held = list(value) if result.type.kind == "List" and isinstance(value, tuple) else value
-            data |= attribute(held, type, self.storages, where="")
-        id = region.id(result, f"constant_{len(region.nodes)}")
+        result = node.outputs[0]
+        if node.data is None:
+            node.data = {**self._shared(region.body, node), "kind": "constant", **self._constant_value(node)}
+        data = node.data
+        if region.body.scope:
+            data = {**data, "scope": region.body.scope}
+        id = region.id(result, "constant")
         region.places[result] = (id, 0)
         region.nodes.append((id, data))
 
-    def _place(self, region: _Region, node: Node, data: dict[str, Any]) -> None:
-        found = range_at(region.body.file.ranges(), node.at)
+    def _constant_value(self, node: Node) -> dict[str, Any]:
+        result, value = node.outputs[0], node.attrs["value"]
+        type = value_type(result.type)
+        if result.type.kind == "function":
+            return {"outputs": (OpaqueType("Function"),), "name": unmangled(value)}
+        if isinstance(value, Tensor):
+            return attribute(value.held, type, self.constant_storages, where="constants.pkl")
+        held = list(value) if result.type.kind == "List" and isinstance(value, tuple) else value
+        return attribute(held, type, self.storages, where="")
+
+    def _shared(self, body: _Body, node: Node) -> dict[str, Any]:
+        """What a node has wherever its function is used: operation, types, place."""
+        data: dict[str, Any] = {"kind": "op", "op": node.kind, "outputs": tuple([value_type(v.type) for v in node.outputs])}
+        found = range_at(body.file.ranges(), node.at)
         if found is not None:
-            key = (found, region.body.function)
+            key = (found, body.function)
             if key not in self._places:
-                self._places[key] = self.frames.add_stack(found.frames(region.body.function))
+                self._places[key] = self.frames.add_stack(found.frames(body.function))
             place = self._places[key]
             if place is not None:
                 data["loc"] = place
-        if region.body.scope:
-            data["scope"] = region.body.scope
+        if node.kind not in _OWN_WORDS:
+            data |= describe(node, [real(value) for value in node.inputs])
+        return data
 
     def _node(self, region: _Region, node: Node) -> None:
         kind = node.kind
-        short = kind.rpartition("::")[2]
-        region.kinds[short] += 1
-        id = region.id(node.outputs[0] if node.outputs else None, f"{short}_{region.kinds[short]}")
-        data: dict[str, Any] = {"kind": "op", "op": kind, "outputs": tuple([value_type(v.type) for v in node.outputs])}
-        self._place(region, node, data)
+        if node.data is None:
+            node.data = self._shared(region.body, node)
+        data = node.data.copy()
+        if region.body.scope:
+            data["scope"] = region.body.scope
+        if node.outputs:
+            id = region.id(node.outputs[0], node.kind.rpartition("::")[2] if not node.outputs[0].name else "")
+        else:
+            short = kind.rpartition("::")[2]
+            id = region.id(None, short)
         operands = [real(value) for value in node.inputs]
         modules = region.body.modules
-        if kind == "prim::GetAttr" and operands[0] in modules:
+        if kind not in _OWN_WORDS:
+            if node.blocks:
+                self._blocks(region, id, data, node, operands)
+            elif node.subgraph is not None:
+                operands = self._subgraph(region, id, data, node, operands)
+        elif kind == "prim::GetAttr" and operands[0] in modules:
             data |= self._get_attribute(modules[operands[0]], node, modules)
             operands = []
         elif kind == "prim::SetAttr" and operands[0] in modules:
@@ -266,12 +301,8 @@ class Reader:
             operands = self._call_method(region, id, data, node, operands)
         elif kind == "prim::CallFunction":
             operands = self._call_function(region, id, data, operands)
-        else:
+        else:  # on an object that is an operand like any other
             data |= describe(node, operands)
-            if node.blocks:
-                self._blocks(region, id, data, node, operands)
-            elif node.subgraph is not None:
-                operands = self._subgraph(region, id, data, node, operands)
         for slot, value in enumerate(operands):
             src, port = region.find(value)
             region.edges.append((src, id, port, slot))
@@ -316,7 +347,7 @@ class Reader:
         slots: dict[Value, int] = {}
         calls: dict[str, Call] = {}
         for role, block in zip(roles, node.blocks, strict=True):
-            inner = self._region(region.body, f"{region.graph.name}/{id}.{role}", block, block.inputs)
+            inner = self._region(region.body, f"{region.graph.name}/{id}.{role}", block, block.inputs, depth=region.depth + 1)
             for value in inner.captures:
                 if value not in slots:
                     slots[value] = len(operands)
@@ -348,7 +379,7 @@ class Reader:
                 slots.append(slot)
             else:
                 body.modules[value] = known
-        self._region(body, body.name, graph.block, kept, constants=graph)
+        self._region(body, body.name, graph.block, kept, constants=graph, depth=region.depth + 1)
         data["calls"] = FrozenDict(call=Call(body.name, tuple(slots), (0,) * len(graph.block.outputs)))
         return operands
 
@@ -431,6 +462,8 @@ def unpacked_state(graph: ScriptGraph, state: Any) -> dict[str, Any]:
 
 
 _DO = "the archive is damaged or not TorchScript: write it again"
+_OWN_WORDS = frozenset({"prim::GetAttr", "prim::SetAttr", "prim::CallMethod", "prim::CallFunction", "prim::Constant"})
+"""What is read otherwise where the object it is done to is known."""
 
 
 def _memory(held: TensorRecord) -> tuple[Any, ...]:

@@ -7,15 +7,11 @@ import keyword
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
+from graphlab.capture.torch.script_state import Ranges
 from graphlab.capture.torch.script_types import ANY, Type, list_of, optional, plain, tuple_of
 from graphlab.errors import FormatError
-
-Ranges: TypeAlias = list[tuple[int, Any]]
-
-MAX_DEPTH = 150
-"""Expressions within expressions, blocks within blocks. torch breaks long expressions up, so real code stays far below."""
 
 
 class CodeFile:
@@ -25,7 +21,7 @@ class CodeFile:
         qualifier: the package it is (``__torch__.torch.nn``).
         member: its name in the archive.
         archive: what messages call the archive.
-        ranges: (byte offset, source frame's index or None) in rising order, for :meth:`frame_at`.
+        ranges: gives the source ranges its bytes were made from.
     """
 
     __slots__ = ("_starts", "archive", "definitions", "member", "qualifier", "ranges", "text")
@@ -58,27 +54,17 @@ class CodeFile:
 
     def _parse(self) -> ast.Module:
         text = self.text
-        for attempt in (text, _without_keywords(text)):
+        for rewrite in (str, _without_keywords):
             try:
-                tree = ast.parse(attempt)
+                tree = ast.parse(rewrite(text))
             except SyntaxError as error:  # also bad indentation, and numbers of more than 4,300 digits
                 wrong = error
                 continue
             except (RecursionError, MemoryError) as error:
                 raise FormatError(f"read the code in {self.archive}", found="it nests too deeply", do=_DO, where=self.member) from error
-            self._check_depth(tree)
             return tree
         where = f"{self.member}:{wrong.lineno or 0}:{wrong.offset or 0}"
         raise FormatError(f"read the code in {self.archive}", found=f"it is no TorchScript: {wrong.msg}", do=_DO, where=where)
-
-    def _check_depth(self, tree: ast.Module) -> None:
-        level: list[ast.AST] = [tree]
-        depth = 0
-        while level:
-            if depth > MAX_DEPTH:
-                self.refuse(level[0], f"it nests more than {MAX_DEPTH} deep")
-            level = [child for node in level for child in ast.iter_child_nodes(node)]
-            depth += 1
 
 
 _DO = "the archive is damaged or not TorchScript: write it again"

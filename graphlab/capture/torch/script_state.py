@@ -264,7 +264,18 @@ class SourceRange:
         return found
 
 
-def source_ranges(held: Any) -> list[tuple[int, SourceRange | None]]:
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """A code file's ranges: ``found[i]`` holds from byte ``offsets[i]`` to the next."""
+
+    offsets: list[int]
+    found: list[SourceRange | None]
+
+
+NO_RANGES = Ranges([], [])
+
+
+def source_ranges(held: Any) -> Ranges:
     """A ``.debug_pkl``: for rising byte offsets in the code, the range it was made from. What is malformed is left out.
 
     Source: ``source_range_serialization.cpp``; newer ones keep the lines in a table of texts.
@@ -288,7 +299,7 @@ def source_ranges(held: Any) -> list[tuple[int, SourceRange | None]]:
         made = known[id(source)]
         found.append((at, None if made is None else SourceRange(*made, start)))
     found.sort(key=lambda pair: pair[0])
-    return found
+    return Ranges([at for at, _ in found], [made for _, made in found])
 
 
 def _source(held: tuple[Any, ...], table: tuple[Any, ...] | None) -> tuple[str, str, int] | None:
@@ -308,7 +319,7 @@ def _source(held: tuple[Any, ...], table: tuple[Any, ...] | None) -> tuple[str, 
     return (text, file or "", line) if text else None
 
 
-def range_at(ranges: list[tuple[int, SourceRange | None]], offset: int) -> SourceRange | None:
+def range_at(ranges: Ranges, offset: int) -> SourceRange | None:
     """The range that the code at a byte offset was made from."""
-    i = bisect_right(ranges, offset, key=lambda pair: pair[0])
-    return ranges[i - 1][1] if i else None
+    i = bisect_right(ranges.offsets, offset)
+    return ranges.found[i - 1] if i else None

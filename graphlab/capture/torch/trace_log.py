@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from graphlab.capture.file import File
+from graphlab.capture.torch.aoti_wrapper import kernels
 from graphlab.capture.torch.fx_print import looks_printed
 from graphlab.capture.torch.fx_program import program
 from graphlab.capture.torch.pt2_graph import Payloads, program as exported
@@ -272,6 +273,9 @@ class _Reader:
             for name, record in compile.stages
         )
         artifacts = {name: Artifact(name, record.length, partial(self._bytes, record)) for name, record in compile.artifacts.items()}
+        wrapper = compile.artifacts.get("inductor_aot_wrapper_code.cpp")
+        if wrapper is not None:
+            stages = (*stages, Stage("kernels", partial(self._kernels, f"{id}/kernels", wrapper), wrapper.name))
         device = _DEVICE.search(self._text(compile.stages[0][1], 8192)) if compile.stages else None
         return Compiled(
             compiler="torch.compile",
@@ -289,6 +293,16 @@ class _Reader:
         if text.startswith("{"):
             return exported(parsed(text, asked, name), Decoder(asked), Payloads(), source)
         return program(text, asked=asked, source=source, ranges=ranges)
+
+    def _kernels(self, name: str, record: Record) -> Program:
+        found = kernels(self._text(record), Source("torch", "AOTInductor wrapper", producer=self._version or "torch", path=self._file.name))
+        if found is None:
+            raise FormatError(
+                f"read '{name}' of {self._file.name}",
+                found="the wrapper's source has no run_impl",
+                do="read another stage, or the artifact",
+            )
+        return found
 
     def _bytes(self, record: Record) -> bytes:
         return self._text(record).encode()

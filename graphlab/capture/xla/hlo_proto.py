@@ -11,7 +11,6 @@ from graphlab.capture.xla.hlo_module import Module
 from graphlab.capture.xla.hlo_program import no_collection, numbered, program_of
 from graphlab.capture.xla.hlo_proto_module import ModuleReader
 from graphlab.capture.xla.hlo_proto_shapes import shape_text
-from graphlab.capture.xla.hlo_proto_unknown import has_unknown_fields
 from graphlab.ir.constants import digest
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
@@ -45,6 +44,7 @@ def read(file: File, *, select: str | None = None) -> Program:
     if select is not None:
         index = chosen(names, select, file=file, what="modules")
         found, names = [found[index]], [names[index]]
+    native = found[0].data or found[0].message.SerializeToString()  # before the message is taken apart
     with no_collection():
         frames = FrameTable()
         modules = [(name, _module(held, name, file, frames, several=len(found) > 1)) for name, held in zip(names, found, strict=True)]
@@ -58,13 +58,13 @@ def read(file: File, *, select: str | None = None) -> Program:
                 path=file.name,
                 digest=digest(file.read()) if file.size <= _DIGESTED else None,
             ),
-            native=found[0].data or found[0].message.SerializeToString(),
+            native=native,
         )
 
 
 def _module(held: Held, name: str, file: File, frames: FrameTable, *, several: bool) -> Module:
     prefix = f"{name}/" if several else ""
-    reader = ModuleReader(held.message, held.parsed, file.name, frames, later=has_unknown_fields(held.message))
+    reader = ModuleReader(held.message, held.parsed, file.name, frames)
     module = reader.read(prefix.__add__, held.config)
     more = _facts(held)
     if not more:

@@ -8,27 +8,20 @@ from typing import Any
 
 from graphlab.capture.proto import Parsed
 from graphlab.capture.unique import Names
-from graphlab.capture.xla.hlo_attributes import CALLED, AttributeReader, Attributes
-from graphlab.capture.xla.hlo_build import NOWHERE, Builder, Computation, is_scalar
+from graphlab.capture.xla.hlo_attributes import Attributes
+from graphlab.capture.xla.hlo_build import NOWHERE, Builder, Computation
 from graphlab.capture.xla.hlo_calls import resolve
-from graphlab.capture.xla.hlo_lexer import HloText
-from graphlab.capture.xla.hlo_metadata import Metadata, Origin
+from graphlab.capture.xla.hlo_metadata import Metadata
 from graphlab.capture.xla.hlo_module import Module
-from graphlab.capture.xla.hlo_proto_attributes import Pairs, common, config_text, extra, frontend_text, metadata_pairs, metadata_text
-from graphlab.capture.xla.hlo_proto_literals import literal_constant, scalar_text
+from graphlab.capture.xla.hlo_proto_attributes import Pairs, frontend_text, metadata_text
+from graphlab.capture.xla.hlo_proto_instruction import ASYNC, InstructionReader, plain
 from graphlab.capture.xla.hlo_proto_shapes import ShapeTexts, join, shape_text
 from graphlab.capture.xla.hlo_proto_shardings import sharding_text
 from graphlab.capture.xla.hlo_proto_unknown import unknown_fields
 from graphlab.errors import FormatError
-from graphlab.ir.constants import Constant
 from graphlab.ir.frames import Frame, FrameTable
 from graphlab.ir.frozen import FrozenDict
-from graphlab.ir.values import ValueType
 
-_TO_APPLY = frozenset((
-    "call", "map", "reduce-window", "reduce", "all-reduce", "all-reduce-start", "reduce-scatter", "scatter", "sort", "topk", "scan",
-))  # fmt: skip
-_ASYNC = {"async-start": "-start", "async-update": "-update", "async-done": "-done"}
 _ALIASES = {0: "undefined-alias", 1: "may-alias", 2: "must-alias"}
 _MAIN_THREAD = "main"
 
@@ -39,6 +32,8 @@ class Places:
     def __init__(self, name: str, computations: Sequence[Any]) -> None:
         self._name = name
         self._computations = computations
+        self.names: dict[int, str] = {}
+        """Names of instructions that have been taken apart."""
         self.starts: list[int] = []
         at = 0
         for computation in computations:
@@ -52,25 +47,23 @@ class Places:
             computation = self._computations[i]
             where = f"{self._name}: computation '{computation.name}'"
             if pos - self.starts[i] < len(computation.instructions):
-                where += f", instruction '{computation.instructions[pos - self.starts[i]].name}'"
+                name = self.names.get(pos) or computation.instructions[pos - self.starts[i]].name
+                where += f", instruction '{name}'"
         return FormatError(f"read {self._name} as an HLO message", found=found, do="check that the file is whole", where=where)
 
 
 class ModuleReader:
-    """Reads one module's message; what repeats between instructions is decoded once."""
+    """Reads one module's message, which it takes apart: read it once."""
 
-    def __init__(self, module: Any, parsed: Parsed, name: str, frames: FrameTable, *, later: bool) -> None:
-        """``later``: the message has fields that the schema lacks, which are then looked for."""
+    def __init__(self, module: Any, parsed: Parsed, name: str, frames: FrameTable) -> None:
         self._module = module
-        self._parsed = parsed
-        self._later = later
         self._places = Places(name, module.computations)
         self._builder = Builder(self._places)
         self._metadata = Metadata(self._places, frames)
         self._shapes = ShapeTexts(self._places)
-        self._attributes = AttributeReader(HloText("", name))
         self._by_id: dict[int, Any] = {}
         self._names: dict[int, str] = {}
+        self._instructions = InstructionReader(module, parsed, name, self._metadata, self._names, self._places)
         self._sequences: Mapping[int, Any] = {}
         self._sugared: set[int] = set()
 
@@ -108,7 +101,7 @@ class ModuleReader:
         resolve(computations, self._places)
         entry = computations[self._entry(computations)]
         entry.is_entry = True
-        meta: dict[str, Any] = {"module": module.name or "module", **self._attributes.of(self._header(config)).values}
+        meta: dict[str, Any] = {"module": module.name or "module", **self._instructions.attributes.of(self._header(config)).values}
         threads = {c.name: c.thread for c in computations.values() if c.thread is not None}
         if threads:
             meta["execution_threads"] = FrozenDict(threads)
@@ -143,7 +136,7 @@ class ModuleReader:
             for instruction in computation.instructions:
                 called = instruction.called_computation_ids
                 if called:
-                    (asynchronous if instruction.opcode in _ASYNC else otherwise).update(called)
+                    (asynchronous if instruction.opcode in ASYNC else otherwise).update(called)
         return {id for id in asynchronous - otherwise if id in self._by_id and _is_single(self._by_id[id])}
 
     def _callees_first(self) -> list[int]:
@@ -189,26 +182,25 @@ class ModuleReader:
         ids: dict[int, str] = {}
         wrapped: dict[int, Any] = {}  # an asynchronous operation's id → the instruction it stands for
         taken = Names()
+        instructions, places = computation.instructions, self._places
         for i in self._order(computation, start):
-            instruction = computation.instructions[i]
-            fields = {descriptor.name: value for descriptor, value in instruction.ListFields()}
-            id, opcode, pos = fields.get("id", 0), fields.get("opcode", ""), start + i
+            instruction, pos = instructions[i], start + i
+            id, opcode = instruction.id, instruction.opcode
             if id in ids:
-                raise self._places.wrong(f"a second instruction of the id {id} in one computation", pos)
+                raise places.wrong(f"a second instruction of the id {id} in one computation", pos)
             if not opcode:
-                raise self._places.wrong("an instruction without an operation", pos)
-            operands = self._above(fields.get("operand_ids", ()), ids, pos, "operand")
-            inner = self._wrapped(opcode, fields, wrapped)
-            if inner is not None:
-                wrapped[id] = inner
-            ids[id] = node = taken.take(fields.get("name", "") or opcode)
-            self._add(node, pos, opcode, operands, fields, ids, inner)
-            if self._later and (more := unknown_fields(instruction)):
-                data = body.nodes[-1][1]
-                data["meta"] = FrozenDict({**data.get("meta", {}), "unknown_fields": more})
+                raise places.wrong("an instruction without an operation", pos)
+            if not instruction.HasField("shape"):
+                raise places.wrong("an instruction without a shape", pos)
+            operands = self._above(instruction.operand_ids, ids, pos, "operand")
+            places.names[pos] = node = taken.take(instruction.name or opcode)
+            if opcode in ASYNC:
+                wrapped[id] = self._wrapped(instruction, opcode, wrapped)
+            self._add(node, pos, opcode, operands, instruction, ids, wrapped.get(id))
+            ids[id] = node
         root = ids.get(computation.root_id)
         if root is None:
-            raise self._places.wrong(f"the root id {computation.root_id}, which no instruction of the computation has", start)
+            raise places.wrong(f"the root id {computation.root_id}, which no instruction of the computation has", start)
         body.root = root
         made = self._builder.finish(name, key, start)
         made.thread = computation.execution_thread if computation.execution_thread not in ("", _MAIN_THREAD) else None
@@ -232,113 +224,46 @@ class ModuleReader:
         except KeyError as error:
             raise self._places.wrong(f"the {what} id {error.args[0]}, which no instruction above it in this computation has", pos) from None
 
-    def _wrapped(self, opcode: str, fields: Mapping[str, Any], wrapped: Mapping[int, Any]) -> Any:
+    def _wrapped(self, instruction: Any, opcode: str, wrapped: Mapping[int, Any]) -> Any:
         """The instruction that an asynchronous operation stands for, where HLO text writes it in its place."""
         if opcode == "async-start":
-            called = fields.get("called_computation_ids", ())
-            if len(called) == 1 and called[0] in self._sugared:
-                return _root(self._by_id[called[0]])
-        elif opcode in _ASYNC:
-            return next((wrapped[id] for id in fields.get("operand_ids", ())[:1] if id in wrapped), None)
-        return None
+            called = instruction.called_computation_ids
+            return _root(self._by_id[called[0]]) if len(called) == 1 and called[0] in self._sugared else None
+        return next((wrapped.get(id) for id in instruction.operand_ids[:1]), None)
 
     def _add(
-        self, name: str, pos: int, opcode: str, operands: list[str], fields: Mapping[str, Any], ids: Mapping[int, str], inner: Any
+        self, name: str, pos: int, opcode: str, operands: list[str], instruction: Any, ids: Mapping[int, str], inner: Any
     ) -> None:  # fmt: skip
-        builder, types = self._builder, self._builder.body.types
-        if "shape" not in fields:
-            raise self._places.wrong("an instruction without a shape", pos)
-        outputs = self._shapes.outputs(fields["shape"], pos)
+        reader, types = self._instructions, self._builder.body.types
         types_in = [types[id] for id in operands]
-        pairs = extra(opcode, fields, types_in)
-        called = self._called(opcode, fields, types_in, pos)
+        outputs = self._shapes.outputs(instruction.shape, pos)
+        origin = reader.origin(instruction.metadata) if instruction.HasField("metadata") else NOWHERE
+        before, called_ids = instruction.control_predecessor_ids, instruction.called_computation_ids
+        after = tuple(self._above(before, ids, pos, "control predecessor")) if before else ()
+        called = reader.called(opcode, called_ids, types_in, pos) if called_ids else ()
+        index, value, scalar = 0, None, None
+        if opcode == "parameter":
+            index = instruction.parameter_number
+            instruction.ClearField("parameter_number")
+            if index < 0:
+                raise self._places.wrong(f"the parameter number {index}", pos)
+        elif opcode == "constant":
+            value, scalar = reader.constant(instruction, outputs[0])
         if inner is not None:
-            opcode, called = inner.opcode + _ASYNC[opcode], ()
-            if opcode.endswith("-start"):
-                within = {descriptor.name: value for descriptor, value in inner.ListFields()}
-                pairs += extra(inner.opcode, within, types_in)
-                called = self._called(inner.opcode, within, types_in, pos)
-        pairs += common(fields)
-        if config := self._config(fields):
-            pairs.append(("backend_config", config_text(config)))
-        after = tuple(self._above(fields.get("control_predecessor_ids", ()), ids, pos, "control predecessor"))
-        attributes = self._attributes.of(_once(pairs)) if pairs else _EMPTY
+            attributes, more = reader.started(instruction, inner, types_in), None
+            called = reader.called(inner.opcode, inner.called_computation_ids, types_in, pos) if opcode == "async-start" else ()
+            opcode = inner.opcode + ASYNC[opcode]
+        else:
+            traits = reader.traits(instruction, opcode, types_in)
+            attributes, more = traits.attributes, traits.more
         if called or after:
             attributes = Attributes(attributes.values, called, after, attributes.sharding, attributes.debug)
-        origin = self._origin(fields["metadata"]) if "metadata" in fields else NOWHERE
-        value: Constant | None = None
-        scalar: str | None = None
-        if opcode == "constant":
-            value = self._constant(fields, outputs[0])
-            scalar = scalar_text(value) if is_scalar(outputs[0]) else None
-        builder.add(
-            name, pos, opcode, operands, outputs=outputs, attributes=attributes, origin=origin,
-            index=self._number(fields, pos), value=value, scalar=scalar,
-        )  # fmt: skip
-
-    def _number(self, fields: Mapping[str, Any], pos: int) -> int:
-        number: int = fields.get("parameter_number", 0)
-        if number < 0:
-            raise self._places.wrong(f"the parameter number {number}", pos)
-        return number
-
-    def _constant(self, fields: Mapping[str, Any], type: ValueType) -> Constant:
-        if "literal" not in fields:
-            return Constant(type, None, reason="XLA left the value out of the message")
-        return literal_constant(fields["literal"], type, self._parsed)
-
-    def _config(self, fields: Mapping[str, Any]) -> bytes:
-        if "backend_config_payload" in fields:
-            return self._payload(fields["backend_config_payload"])
-        return self._parsed.read(fields["backend_config"]) if "backend_config" in fields else b""
-
-    def _payload(self, payload: Any) -> bytes:
-        """A value that stands in place, or in the module's table."""
-        if payload.HasField("value"):
-            return self._parsed.read(payload.value)
-        table = self._module.payloads
-        return self._parsed.read(table[payload.id]) if payload.HasField("id") and 0 <= payload.id < len(table) else b""
-
-    def _called(
-        self, opcode: str, fields: Mapping[str, Any], operands: Sequence[ValueType], pos: int
-    ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        called = fields.get("called_computation_ids", ())
-        if not called or opcode in ("async-update", "async-done"):
-            return ()
-        names = []
-        for id in called:
-            if id not in self._names:
-                raise self._places.wrong(f"the computation id {id}, which no computation of the module has", pos)
-            names.append(self._names[id])
-        pair = len(names) == 2
-        if opcode == "while" and pair:
-            return ("condition", (names[1],)), ("body", (names[0],))
-        if opcode == "select-and-scatter" and pair:
-            return ("select", (names[0],)), ("scatter", (names[1],))
-        if opcode == "conditional":
-            if pair and operands and getattr(operands[0], "dtype", "") == "bool":
-                return ("true_computation", (names[0],)), ("false_computation", (names[1],))
-            return (("branch_computations", tuple(names)),)
-        if opcode == "custom-call":
-            return (("called_computations", tuple(names)),)
-        attribute = "to_apply" if opcode in _TO_APPLY else "calls"
-        assert attribute in CALLED
-        return ((attribute, tuple(names)),)
-
-    def _origin(self, metadata: Any) -> Origin:
-        fields = [descriptor.name for descriptor, _ in metadata.ListFields()]
-        if not fields:
-            return NOWHERE
-        if "op_name" in fields and len(fields) == 1 + ("stack_frame_id" in fields):
-            return self._metadata.usual(metadata.op_name, metadata.stack_frame_id)
-        payload = self._payload(metadata.metadata_payload) if "metadata_payload" in fields else b""
-        values = dict(self._attributes.of(metadata_pairs(metadata, payload)).values)
-        for name in ("size_of_generated_code_in_bytes", "size_of_memory_working_set_in_bytes"):
-            if name in fields:
-                values[name] = getattr(metadata, name)
-        if "profile_info" in fields:
-            values["profile_info"] = plain(metadata.profile_info)
-        return self._metadata.origin(values)
+        self._builder.add(
+            name, pos, opcode, operands, outputs=outputs, attributes=attributes, origin=origin, index=index, value=value, scalar=scalar
+        )
+        if more:
+            data = self._builder.body.nodes[-1][1]
+            data["meta"] = FrozenDict({**data.get("meta", {}), "unknown_fields": more})
 
     def _header(self, config: Any) -> Pairs:
         """What HLO text has behind the module's name."""
@@ -398,24 +323,9 @@ class ModuleReader:
             for name in ("use_spmd_partitioning", "use_shardy_partitioner", "device_type"):
                 if value := getattr(config, name):
                     found[name] = value
-        if self._later and (more := unknown_fields(module)):
+        if more := unknown_fields(module):
             found["unknown_fields"] = more
         return found
-
-
-_EMPTY = Attributes()
-
-
-def plain(message: Any) -> str:
-    """A small message as protobuf's text form on one line."""
-    from google.protobuf import text_format
-
-    return str(text_format.MessageToString(message, as_one_line=True)).strip()
-
-
-def _once(pairs: Pairs) -> Pairs:
-    """A name that is given twice keeps its first place and its last value: what an async-start says goes before what it runs does."""
-    return pairs if len({name for name, _ in pairs}) == len(pairs) else list(dict(pairs).items())
 
 
 def _set(values: Sequence[int]) -> str:

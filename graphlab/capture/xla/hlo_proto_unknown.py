@@ -12,14 +12,6 @@ from graphlab.ir.frozen import FrozenDict
 _LONGEST = 1024  # bytes of a value that are kept
 
 
-def has_unknown_fields(message: Any) -> bool:
-    """Whether it or any message in it has one."""
-    known = type(message)()
-    known.CopyFrom(message)
-    known.DiscardUnknownFields()
-    return bool(known.ByteSize() != message.ByteSize())
-
-
 def unknown_fields(message: Any) -> FrozenDict[str, Any] | None:
     """Field number → value, as the wire has it; of a field that repeats, all of them."""
     found: dict[str, list[Any]] = {}
