@@ -31,7 +31,7 @@ def takes(program: Program) -> bool:
     return program.source.framework in ("jax", "tensorflow") or program.source.format in ("hlo text", "hlo proto")
 
 
-def module_of(program: Program, asked: str) -> Given:
+def module_of(program: Program, asked: str, *, platform: str = "cpu") -> Given:
     """Lower a program to what XLA reads.
 
     Raises:
@@ -46,7 +46,7 @@ def module_of(program: Program, asked: str) -> Given:
         from graphlab.capture.jax import stablehlo_of
 
         try:
-            text = stablehlo_of(program)
+            text = stablehlo_of(program, platform=platform)
         except CaptureError as error:
             raise CompileError(asked, found=f"JAX cannot lower it: {error.found}", do=error.do, step="lower") from error
         return Given("stablehlo", text.encode(), time.perf_counter() - start)

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GraphlabError: a program cannot be had, or a file not be written.
     """
-    from graphlab.cli.targets import open_target, python_file
+    from graphlab.cli.specs import open_target, python_file
     from graphlab.diff import diff
 
     if args.input and not (python_file(args.a) or python_file(args.b)):

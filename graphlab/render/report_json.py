@@ -76,6 +76,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     error = outcome.error
     return {
         "compiler": outcome.compiler,
+        "target": outcome.target,
         "results": None if outcome.results is None else outcome.results.to_json(),
         "error": None if error is None else {"asked": error.asked, "found": error.found, "do": error.do},
     }

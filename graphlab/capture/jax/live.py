@@ -40,11 +40,13 @@ def capture_live(model: Any, inputs: Inputs | None, *, method: str) -> Program:
     if isinstance(model, jax.export.Exported):
         return _read_exported(model)
     if isinstance(model, ClosedJaxpr) and method == "jaxpr":
-        return read_jaxpr(model, dims=dim_ranges(model.in_avals), native=JaxNative(model, lambda: _text(asked, _from_jaxpr(model))))
+        return read_jaxpr(
+            model, dims=dim_ranges(model.in_avals), native=JaxNative(model, lambda platform: _text(asked, _from_jaxpr(model), platform))
+        )
     traced, exportable = _trace(asked, model, inputs)
     dims = dim_ranges(traced.jaxpr.in_avals)
     if method == "jaxpr":
-        native = JaxNative(traced, lambda: _text(asked, (traced, exportable)))
+        native = JaxNative(traced, lambda platform: _text(asked, (traced, exportable), platform))
         return read_jaxpr(traced.jaxpr, name=traced.fun_name, dims=dims, native=native)
     if not dims:
         with _said(asked):
@@ -57,8 +59,8 @@ def capture_live(model: Any, inputs: Inputs | None, *, method: str) -> Program:
     return _read_exported(exported)
 
 
-_Traced = tuple[Any, Callable[[], Any]]
-"""A ``jax.stages.Traced``, and what makes the ``jax.export.Exported`` of the same function and arguments."""
+_Traced = tuple[Any, Callable[..., Any]]
+"""A ``jax.stages.Traced``, and what makes the ``jax.export.Exported`` of the same function and arguments (``platforms=[…]``)."""
 
 
 def _trace(asked: str, model: Any, inputs: Inputs | None) -> _Traced:
@@ -71,26 +73,26 @@ def _trace(asked: str, model: Any, inputs: Inputs | None) -> _Traced:
         traced = model.trace(*args, **kwargs)
     if hasattr(traced, "traced"):  # flax.nnx wraps JAX's own, whose arguments are the module's leaves
         return traced.traced, _from_jaxpr(traced.traced.jaxpr)[1]
-    return traced, lambda: jax.export.export(model)(*args, **kwargs)
+    return traced, lambda **options: jax.export.export(model, **options)(*args, **kwargs)
 
 
 def _from_jaxpr(closed: ClosedJaxpr) -> _Traced:
     types = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in closed.in_avals]
     function = jax.jit(jaxpr_as_fun(closed))
-    return function.trace(*types), lambda: jax.export.export(function)(*types)
+    return function.trace(*types), lambda **options: jax.export.export(function, **options)(*types)
 
 
-def _text(asked: str, traced: _Traced) -> str:
+def _text(asked: str, traced: _Traced, platform: str) -> str:
     """StableHLO with locations. Symbolic sizes need jax.export, which turns them into reads of the inputs' sizes."""
     stage, exportable = traced
     with _said(asked):
         if dim_ranges(stage.jaxpr.in_avals):
-            return str(exportable().mlir_module())
-        return str(stage.lower().as_text(debug_info=True))
+            return str(exportable(platforms=[platform]).mlir_module())
+        return str(stage.lower(lowering_platforms=(platform,)).as_text(debug_info=True))
 
 
 def _read_lowered(asked: str, lowered: Any, method: str) -> Program:
-    native = JaxNative(lowered, lambda: str(lowered.as_text(debug_info=True)))
+    native = JaxNative(lowered, lambda platform: str(lowered.as_text(debug_info=True)))
     with _said(asked):
         module = lowered.compiler_ir("hlo" if method == "hlo" else "stablehlo")
     if method == "hlo":
@@ -101,7 +103,7 @@ def _read_lowered(asked: str, lowered: Any, method: str) -> Program:
 def _read_exported(exported: Any) -> Program:
     """The exported module. Its entry's types get the symbolic sizes that MLIR writes as ``?``."""
     text = str(exported.mlir_module())
-    program = _read_stablehlo(parse_module(text), JaxNative(exported, lambda: text))
+    program = _read_stablehlo(parse_module(text), JaxNative(exported, lambda platform: text))
     signature = program.signatures[program.entry]
     taken = [exported.in_avals[i] for i in exported.module_kept_var_idx]
     if len(taken) != len(signature.inputs) or len(exported.out_avals) != len(signature.outputs):

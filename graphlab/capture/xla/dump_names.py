@@ -21,7 +21,7 @@ SNAPSHOT = re.compile(
 )
 """A module dumped after a pass: ``module_0003.f.0011.dot-library-passes.after_dot_decomposer.before_fusion.txt``."""
 _BEFORE = re.compile(rf"{_TIME}(?P<module>.+)\.(?P<kind>before_optimizations)(?P<form>{_FORM})")
-_AFTER = re.compile(rf"{_TIME}(?P<module>.+?)\.(?P<kind>(?:sm_\d+\.\d+_)?(?:[\w:+\-]+?_)?after_optimizations\w*)(?P<form>{_FORM})")
+_AFTER = re.compile(rf"{_TIME}(?P<module>.+?)\.(?P<kind>(?:sm_\d+\.\d+[a-z]?_)?(?:[\w:+\-]+?_)?after_optimizations\w*)(?P<form>{_FORM})")
 _RUN = re.compile(rf"{_TIME}(?P<module>.+)\.(?P<kind>snapshot\.-?\d+|snapshot|[\w.]*unoptimized_hlo_snapshot[\w.\-]*)(?P<form>{_FORM})")
 _NUMBER = re.compile(r"module_(\d+)\.(.+)")
 
