@@ -38,7 +38,7 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
     """
     model = parsed.message
     if not model.HasField("graph"):
-        raise FormatError(f"read {file.name}", found="the model has no graph", do="check that the file is whole")
+        raise FormatError(f"read {file.name}", found="the model has no graph", do="check that the file is whole", where="the end")
     frames = FrameTable()
     types = Types()
     tensors = Tensors(parsed, file, plain, packed=packed)
@@ -91,7 +91,10 @@ def _functions(functions: Iterable[Any], names: Names, file: File) -> dict[Key, 
         key = _key(function)
         if key in found:
             raise FormatError(
-                f"read {file.name}", found=f"function '{'.'.join(filter(None, key))}' is defined twice", do="check that the file is whole"
+                f"read {file.name}",
+                found="it is defined twice",
+                do="check that the file is whole",
+                where=f"function '{'.'.join(filter(None, key))}'",
             )
         full = ".".join(part for part in key[:2] if part) + (f":{key[2]}" if key[2] else "")
         found[key] = Function(names.take(full or "function"), len(function.input), len(function.output))

@@ -423,7 +423,7 @@ class Region:
         return FrozenDict(told) if told else EMPTY
 
     def _wrong(self, found: str) -> FormatError:
-        return FormatError(f"read {self._model.file_name}", found=f"graph '{self.name}': {found}", do="check that the file is whole")
+        return FormatError(f"read {self._model.file_name}", found=found, do="check that the file is whole", where=f"graph '{self.name}'")
 
 
 _CONSTANT_FIELDS: Mapping[str, Literal["value", "float32", "int64", "string", "sparse"]] = {
@@ -441,7 +441,8 @@ def _constant(key: str, held: Any) -> Constant | None:
         return None
     type = TensorType(kind, (len(held),) if isinstance(held, tuple) else ())
     if kind == "string":
-        return Constant(type, repr(list(held) if isinstance(held, tuple) else held).encode())
+        text = repr(list(held) if isinstance(held, tuple) else held).encode()
+        return Constant(type, text, nbytes=len(text))
     import numpy as np
 
     return Constant(type, np.array(held, "<f4" if kind == "float32" else "<i8").tobytes())

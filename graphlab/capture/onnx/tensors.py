@@ -86,7 +86,8 @@ class Tensors:
         texts = [self._parsed.read(text).decode("utf-8", "backslashreplace") for text in tensor.string_data]
         if type.elements != len(texts):
             return Constant(type, None, reason=f"the file holds {len(texts):,} of its elements")
-        return Constant(type, repr(texts[0] if type.dims == () else texts).encode())
+        text = repr(texts[0] if type.dims == () else texts).encode()
+        return Constant(type, text, nbytes=len(text))
 
     def _typed(self, tensor: Any, type: TensorType) -> Constant:
         name = _FIELDS.get(type.dtype, "int32_data")
@@ -125,7 +126,7 @@ class Tensors:
         return Constant(type, None, reason=found) if isinstance(found, str) else _checked(type, found, length)
 
     def _wrong(self, tensor: Any, found: str) -> FormatError:
-        return FormatError(f"read {self.file.name}", found=f"tensor '{tensor.name}': {found}", do="check that the file is whole")
+        return FormatError(f"read {self.file.name}", found=found, do="check that the file is whole", where=f"tensor '{tensor.name}'")
 
 
 class _Beside:

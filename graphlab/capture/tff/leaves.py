@@ -59,16 +59,19 @@ class Leaves:
                 origins[owner] = Origin("input", index, names.get(tensor, ""))
             else:
                 feeds.append(Feed(tensor, index, names.get(tensor, tensor)))
-        graphs = read_graphs(
-            parsed.message,
-            entry=hint or "tensorflow",
-            origins=origins,
-            outputs=results,
-            op_def=op_table.find,
-            feeds=feeds,
-            control_outputs=[leaf.initialize_op] if leaf.initialize_op in nodes else [],
-            content=parsed.read,
-        )
+        try:
+            graphs = read_graphs(
+                parsed.message,
+                entry=hint or "tensorflow",
+                origins=origins,
+                outputs=results,
+                op_def=op_table.find,
+                feeds=feeds,
+                control_outputs=[leaf.initialize_op] if leaf.initialize_op in nodes else [],
+                content=parsed.read,
+            )
+        except FormatError as error:  # it names the graph, and not the file
+            raise FormatError(f"read {packed.name}", found=error.found, do=error.do, where=f"graph '{hint or 'tensorflow'}'") from error
         name = self._adopt(graphs, next(iter(graphs)), 0)
         self._typed(name, [value for _, _, value in parameters])
         return Function(name, "tff.tensorflow", len(names), len(results), node.type, made=len(made))
@@ -97,11 +100,8 @@ class Leaves:
         name = self._adopt(dict(program.graphs), program.entry, shift)
         wanted = len(list(_indices(leaf.parameter))) if type.HasField("parameter") else 0
         if takes != wanted:
-            raise FormatError(
-                f"read {self._file.name}",
-                found=f"an XLA computation of type {notation(node.type)[:80]} binds {wanted} of its module's {takes} parameters",
-                do="check that the file is whole",
-            )
+            found = f"an XLA computation of type {notation(node.type)[:80]} binds {wanted} of its module's {takes} parameters"
+            raise self.shared.wrong(found, where=packed.name)
         return Function(name, "tff.xla", takes, gives, node.type)
 
     # -- both
@@ -109,11 +109,7 @@ class Leaves:
     def _unpacked(self, packed: Any, message: str, what: str) -> File:
         """The message in an Any as a file of its own: its large parts stay in the file that holds it."""
         if packed.type_url.rpartition("/")[2] != message:
-            raise FormatError(
-                f"read {self._file.name}",
-                found=f"a local computation is a '{packed.type_url[:80]}', where {message} is known",
-                do="update graphlab, or report the file",
-            )
+            raise self.shared.wrong(f"it is a '{packed.type_url[:80]}', where {message} is known", where=f"local computation '{what}'")
         data = self._parsed.data(packed.value)
         name = f"{self._file.name}!{what}"
         if isinstance(data, Slice):

@@ -26,7 +26,8 @@ def constant(array: Any, parsed: Parsed) -> Constant:
     values = list(getattr(array, which).value)
     if type.dtype == "string":
         texts = [parsed.read(value).decode("utf-8", "backslashreplace") for value in values]
-        return Constant(type, repr(texts[0] if type.dims == () and texts else texts).encode())
+        text = repr(texts[0] if type.dims == () and texts else texts).encode()
+        return Constant(type, text, nbytes=len(text))
     data = _dense(type, values)
     bits = DTYPE_BITS.get(type.dtype)
     if data is None or bits is None or len(data) != type.elements * bits // 8:

@@ -91,8 +91,8 @@ class Shared:
     names: Names = field(default_factory=Names)
     graphs: dict[str, Graph] = field(default_factory=dict)
 
-    def wrong(self, found: str) -> FormatError:
-        return FormatError(f"read {self.file.name}", found=found, do="check that the file is whole")
+    def wrong(self, found: str, *, where: str = "the computation") -> FormatError:
+        return FormatError(f"read {self.file.name}", found=found, do="check that the file is whole", where=where)
 
 
 class Region:
@@ -132,7 +132,7 @@ class Region:
         if which == "reference":
             found = scope.get(node.reference.name)
             if found is None:
-                raise self._shared.wrong(f"'{node.reference.name}' is used where nothing of that name is")
+                raise self._wrong(f"'{node.reference.name}' is used where nothing of that name is")
             return found
         if which == "block":
             inner: Scope = scope.new_child()
@@ -146,7 +146,7 @@ class Region:
                 for name, element in zip(names, node.struct.element, strict=True)
             ]
             if node.type.WhichOneof("type") != "struct" or len(node.type.struct.element) != len(values):
-                raise self._shared.wrong(f"a struct of {len(values)} values has the type {notation(node.type)[:80]}")
+                raise self._wrong(f"a struct of {len(values)} values has the type {notation(node.type)[:80]}")
             return Struct(tuple(values), node.type)
         if which == "selection":
             return self._select(self.evaluate(node.selection.source, scope), node, hint)
@@ -167,7 +167,7 @@ class Region:
         if which == "data":
             source = node.data.uri or node.data.content.type_url
             return self._datum("data", hint or "data", node.type, attrs=frozen(source=source))
-        raise self._shared.wrong("an expression in it is of no kind that this reader knows")
+        raise self._wrong("an expression in it is of no kind that this reader knows")
 
     def _within(self, hint: str) -> str:
         """A graph's name from what it is called here."""
@@ -179,10 +179,10 @@ class Region:
         by_name = node.selection.WhichOneof("selection") == "name"
         index = names.index(node.selection.name) if by_name and node.selection.name in names else node.selection.index
         if given.WhichOneof("type") != "struct" or not 0 <= index < len(names) or (by_name and node.selection.name not in names):
-            raise self._shared.wrong(f"element '{node.selection.name or index}' is selected of {notation(given)[:80]}")
+            raise self._wrong(f"element '{node.selection.name or index}' is selected of {notation(given)[:80]}")
         if isinstance(source, Struct):
             if index >= len(source.elements):
-                raise self._shared.wrong(f"element {index} is selected of {len(source.elements)}")
+                raise self._wrong(f"element {index} is selected of {len(source.elements)}")
             return source.elements[index]
         whole = self.one(source)
         attrs = frozen(index=index, name=given.struct.element[index].name or None)
@@ -215,7 +215,7 @@ class Region:
         if not isinstance(function, Function):
             return self._datum("call", hint or "call", node.type, [self.one(function), *operands], effects=("opaque",))
         if not operands and function.inputs and function.op == "tff.call":
-            raise self._shared.wrong(f"'{function.graph}' is called without its argument")
+            raise self._wrong(f"'{function.graph}' is called without its argument")
         fed, slots = self._captures(function, operands)
         call = Call(function.graph, (*(0 if operands else None for _ in range(function.inputs)), *slots), (0,) * function.outputs)
         return self._datum(function.op.removeprefix("tff."), hint or function.graph, node.type, fed, calls={"call": call})
@@ -290,7 +290,7 @@ class Region:
         if value.region is self:
             return value
         if self._outer is None:
-            raise self._shared.wrong("a function is used outside of where the values it takes are known")
+            raise self._wrong("a function is used outside of where the values it takes are known")
         around = self._outer.bring(value)
         known = self._brought.get((id(around.region), around.id))
         if known is None:
@@ -307,6 +307,9 @@ class Region:
         data["meta"] = frozen(type=notation(type))
         self._inputs.append((id, data))
         return Datum(self, id, type)
+
+    def _wrong(self, found: str) -> FormatError:
+        return self._shared.wrong(found, where=f"graph '{self.name}'")
 
     def _datum(
         self,
