@@ -10,6 +10,7 @@ from types import TracebackType
 import torch
 
 import graphlab
+from graphlab.capture.torch import source_text
 from graphlab.capture.torch.source_text import FILE_LINE
 from graphlab.ir.frames import Frame, FrameTable
 
@@ -21,7 +22,7 @@ _PACKAGES = tuple({sysconfig.get_paths()[key] + os.sep for key in ("purelib", "p
 
 def is_user_file(file: str) -> bool:
     """Whether a line of this file is the user's: not torch's own and not made up (``<eval_with_key>.0``)."""
-    return not file.startswith(("<", _FRAMEWORK))
+    return not file.startswith(_FRAMEWORK) and source_text.is_user_file(file)
 
 
 def is_own_file(file: str) -> bool:

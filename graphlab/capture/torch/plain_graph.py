@@ -18,7 +18,7 @@ from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Call, Graph, Operand
 from graphlab.ir.values import OpaqueType, TensorType, ValueType
 
-MAX_DEPTH = 100
+MAX_DEPTH = 40
 """Graphs within graphs, and lists within lists of arguments, that are followed."""
 
 UNKNOWN = OpaqueType("unknown")

@@ -10,6 +10,7 @@ from graphlab.errors import GraphlabError
 
 try:
     from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+    from torch.export.pt2_archive._package import load_pt2
     from torch.jit._state import _python_cu
     from torch.jit._trace import TracingCheckError
     from torch.utils._pytree import tree_leaves, tree_map
@@ -102,6 +103,7 @@ __all__ = [
     "defaults",
     "gives_nothing",
     "is_mutable",
+    "load_pt2",
     "operator_names",
     "schema_names",
     "schemas_of",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 
 import torch.export
-from torch.export.pt2_archive import load_pt2
 
 from graphlab.capture.file import File
 from graphlab.capture.torch.export import read
+from graphlab.capture.torch.private import load_pt2
 from graphlab.capture.torch.state import quiet
 from graphlab.errors import FormatError
 from graphlab.ir.program import Program
