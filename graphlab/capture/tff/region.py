@@ -142,7 +142,7 @@ class Region:
         if which == "struct":
             names = [element.name or (parts[i] if i < len(parts) else str(i)) for i, element in enumerate(node.struct.element)]
             values = [
-                self.evaluate(element.value, scope, f"{hint}.{name}" if hint else "")
+                self.evaluate(element.value, scope, f"{hint}.{name}" if hint else name if parts else "")
                 for name, element in zip(names, node.struct.element, strict=True)
             ]
             if node.type.WhichOneof("type") != "struct" or len(node.type.struct.element) != len(values):
