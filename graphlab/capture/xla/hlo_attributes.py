@@ -213,6 +213,8 @@ def decode(key: str, text: str) -> Any:
     reader = _READERS.get(key)
     if reader is None:
         return _value(text)
+    if text[:1] == '"' and reader is not _config and reader is not str:
+        return unquote(text)
     try:
         value = reader(text)
     except (ValueError, RecursionError):  # of the number and JSON readers: then it is text

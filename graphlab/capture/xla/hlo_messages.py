@@ -28,13 +28,13 @@ _HOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "HloSnapshot": ("hlo", ("hlo",)),
     "CompilationResultProto": ("hlo_module", ("hlo_module",)),
     "GpuExecutableProto": ("hlo_module_with_config", ("hlo_module_with_config",)),
+    "HloModuleGroupProto": ("hlo_modules", ("hlo_modules",)),
     "ExecutableAndOptionsProto": ("serialized_executable", ("serialized_executable",)),
     "StreamExecutorExecutableProto": ("executables", ("executables",)),
-    "HloModuleGroupProto": ("hlo_modules", ("hlo_modules",)),
 }
 _ALIKE = ("ExecutableAndOptionsProto", "StreamExecutorExecutableProto")  # their fields are bytes to begin with
-_UNKNOWN = 0.3
-"""Share of bytes in fields that the schema lacks, with which a message is still taken for what it looks like."""
+_UNKNOWN = (0.0, 0.3)
+"""Shares of bytes in fields that the schema lacks: a message is first looked for that it is whole, then one of a later version."""
 
 # The text form's first field → its message.
 _TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
@@ -123,15 +123,14 @@ def binary_message(file: File) -> str | None:
 
 def _message(file: File, layer: int) -> str | None:
     schema = binary_schema()
-    if schema.fits("HloModuleProto", file, needs=("computations",), unknown=_UNKNOWN):
+    if schema.fits("HloModuleProto", file, needs=("computations",), unknown=_UNKNOWN[-1]):
         return "HloModuleProto"
-    if layer == _MOST_LAYERS:
-        return None
-    for message, (holder, needs) in _HOLDERS.items():
-        if schema.fits(message, file, needs=needs, unknown=_UNKNOWN):
-            inner = next(_inside(_parts(message, file), holder, file), None)
-            if inner is not None and _message(inner, layer + 1) is not None:
-                return message
+    for unknown in _UNKNOWN if layer < _MOST_LAYERS else ():
+        for message, (holder, needs) in _HOLDERS.items():
+            if schema.fits(message, file, needs=needs, unknown=unknown):
+                inner = next(_inside(_parts(message, file), holder, file), None)
+                if inner is not None and _message(inner, layer + 1) is not None:
+                    return message
     return None
 
 
@@ -179,7 +178,8 @@ def _in_bytes(message: str, file: File, kind: str, said: dict[str, Any]) -> list
         parsed = schema.parse(message, file)
         return [Held(kind, parsed.message, parsed, file.slice(0, file.size), **said)]
     parsed = _parts(message, file)
-    said = {**said, **_said(parsed.message)}
+    more = _said(parsed.message)
+    said = {**said, **more, "facts": {**said.get("facts", {}), **more["facts"]}}
     found: list[Held] = []
     for inner in _inside(parsed, _HOLDERS[message][0], file):
         held = _message(inner, 1)
