@@ -13,7 +13,8 @@ from graphlab.ir.frozen import frozen
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "_Arg", "_DeviceArg"})
 _RESULTS = frozenset({"_Retval", "_DeviceRetval"})
 _SWITCHES = frozenset({"Switch", "RefSwitch"})
-_PLUMBING = _SWITCHES | {"Exit", "RefExit", "Enter", "RefEnter", "NextIteration", "RefNextIteration", "LoopCond"}
+_ENTERS = _SWITCHES | {"Enter", "RefEnter"}
+_PLUMBING = _ENTERS | {"Exit", "RefExit", "NextIteration", "RefNextIteration", "LoopCond"}
 
 
 def split(tensor: str) -> tuple[str, int]:
@@ -93,9 +94,22 @@ def frozen_parameters(nodes: Mapping[str, Any], taken: Mapping[str, list[str]]) 
     """
     found = {}
     for name, node in nodes.items():
-        if node.op == "Const" and (_is_read(name) or any(_reads(nodes[user], name) for user in taken.get(name, ()))):
+        if node.op == "Const" and (_is_read(name) or any(_reads(nodes[user], name) for user in _readers(name, nodes, taken))):
             found[name] = Origin("constant", attrs=frozen(role="parameter"))
     return found
+
+
+def _readers(name: str, nodes: Mapping[str, Any], taken: Mapping[str, list[str]]) -> Iterator[str]:
+    """The nodes that take a value, also within the loops and branches of TensorFlow 1 that it enters."""
+    waiting, seen = [name], {name}
+    while waiting:
+        for user in taken.get(waiting.pop(), ()):
+            if user in seen:
+                continue
+            seen.add(user)
+            if nodes[user].op in _ENTERS:
+                waiting.append(user)
+            yield user
 
 
 def _is_read(name: str) -> bool:
