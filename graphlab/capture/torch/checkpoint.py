@@ -49,7 +49,7 @@ def read(file: File, *, select: str | None = None) -> Program:
     if file.head.startswith(_LEGACY):
         # magic number, protocol version, system's properties, the object
         found, _ = restricted_pickle.loads_many(bytes(file.view()[:_LIMIT]), name=file.name, limit=4)
-        _refuse(file, f"{_described(found[3] if len(found) == 4 else None)}, in torch.save's format before version 1.6")
+        _refuse(file, f"{_described(found[3]) if len(found) == 4 else 'a checkpoint cut short'}, in torch.save's format before version 1.6")
     if _is_tar(file):
         _refuse(file, "PyTorch weights in the tar format before version 0.1.10")
     held = restricted_pickle.loads(bytes(file.view()[:_LIMIT]), name=file.name)

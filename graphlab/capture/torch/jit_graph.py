@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,9 +105,13 @@ class Reader:
     The object a method is called on is no operand: it is known, so the callee is read for that
     very instance, and its parameters have their full names and values. Where it is not known (an
     object of a scripted class) it is an operand like any other.
+
+    Args:
+        find: the function of a qualified name; a module loaded from a file has its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[str], Any | None] = script_function) -> None:
+        self.find = find
         self.frames = FrameTable()
         self.graphs: dict[str, Graph] = {}
         self._locations = Locations(self.frames)
@@ -206,7 +210,7 @@ class Reader:
         on = operands[0].unique()
         instance = region.body.modules.get(on)
         if instance is None:
-            method = script_function(f"{operands[0].type().annotation_str}.{name}")
+            method = self.find(f"{operands[0].type().annotation_str}.{name}")
             data["attrs"] = FrozenDict(name=name)
             if method is None:
                 data["effects"] = ("opaque",)
@@ -223,7 +227,7 @@ class Reader:
 
     def _call_function(self, region: _Region, id: str, data: dict[str, Any], operands: list[Any]) -> list[Any]:
         called = operands[0]
-        function = script_function(called.type().annotation_str)
+        function = self.find(called.type().annotation_str)
         if function is None:
             data["effects"] = ("opaque",)
             return operands

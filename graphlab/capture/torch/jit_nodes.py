@@ -37,7 +37,8 @@ def describe(node: Any, operands: list[Any]) -> dict[str, Any]:
         data["canonical"] = canonical
     if effects:
         data["effects"] = tuple(effects)
-    attrs = {key: _attribute(node, key) for key in node.attributeNames() if node.kindOf(key) not in ("g", "gs")}
+    # warn_id is torch's number for a warning among all that this process has compiled
+    attrs = {key: _attribute(node, key) for key in node.attributeNames() if node.kindOf(key) not in ("g", "gs") and key != "warn_id"}
     if attrs:
         data["attrs"] = FrozenDict(attrs)
     if schema is not None and schema.overload:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from graphlab.errors import GraphlabError
 try:
     from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
     from torch.export.pt2_archive._package import load_pt2
+    from torch.jit._recursive import wrap_cpp_module as _wrapped
     from torch.jit._state import _python_cu
     from torch.jit._trace import TracingCheckError
     from torch.utils._pytree import tree_leaves, tree_map
@@ -88,6 +90,17 @@ def schemas_of(name: str) -> list[str]:
     return [str(schema) for schema in _schemas_for(name)]
 
 
+def load_script(path: str | None, data: bytes) -> tuple[Any, Callable[[str], Any | None]]:
+    """A saved TorchScript module, and its own functions by qualified name. ``path`` is ``None`` for one in memory."""
+    unit = torch._C.CompilationUnit()
+    where = torch.device("cpu")
+    if path is None:
+        loaded = torch._C.import_ir_module_from_buffer(unit, data, where, {}, False)
+    else:
+        loaded = torch._C.import_ir_module(unit, path, where, {}, False)
+    return _wrapped(loaded), unit.find_function
+
+
 def script_function(qualified_name: str) -> Any | None:
     """The compiled function or method of that name (``__torch__.my.module.fn``) in this process; ``None`` for none."""
     return _python_cu.find_function(qualified_name)
@@ -104,6 +117,7 @@ __all__ = [
     "gives_nothing",
     "is_mutable",
     "load_pt2",
+    "load_script",
     "operator_names",
     "schema_names",
     "schemas_of",

@@ -47,7 +47,10 @@ class Call:
     @property
     def name(self) -> str:
         """The callee's qualified name; ``""`` where it has none."""
-        return str(self.callee) if isinstance(self.callee, Global) else ""
+        callee = self.callee
+        if isinstance(callee, Persistent) and isinstance(callee.id, tuple):  # torch's old format: ("module", class, file, source)
+            callee = next((each for each in callee.id if isinstance(each, Global)), None)
+        return str(callee) if isinstance(callee, Global) else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -317,6 +320,14 @@ def _float_line(r: _Reader) -> float:
         r.refuse("a number is none")
 
 
+def _escaped_line(r: _Reader) -> str:
+    raw = r.line()
+    try:
+        return raw.encode("latin-1").decode("raw-unicode-escape")
+    except UnicodeError:
+        return raw
+
+
 def _quoted(r: _Reader) -> str:
     text = r.line().strip()
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
@@ -451,7 +462,7 @@ _ACTIONS: dict[int, Callable[[_Reader], None]] = {
         "N": _push(None), "\x88": _push(True), "\x89": _push(False), "I": _read(_int_line), "L": _read(lambda r: _integer(r, r.line())),
         "J": _read(lambda r: r.number(_I4)), "K": _read(lambda r: r.number(_U1)), "M": _read(lambda r: r.number(_U2)),
         "\x8a": _sized(_U1, _long), "\x8b": _sized(_U4, _long), "F": _read(_float_line), "G": _read(lambda r: r.number(_F8)),
-        "S": _read(_quoted), "T": _sized(_U4, _Reader.text), "U": _sized(_U1, _Reader.text), "V": _read(_Reader.line),
+        "S": _read(_quoted), "T": _sized(_U4, _Reader.text), "U": _sized(_U1, _Reader.text), "V": _read(_escaped_line),
         "X": _sized(_U4, _Reader.text), "\x8c": _sized(_U1, _Reader.text), "\x8d": _sized(_U8, _Reader.text),
         "B": _sized(_U4, lambda r, b: b), "C": _sized(_U1, lambda r, b: b), "\x8e": _sized(_U8, lambda r, b: b),
         "\x96": _sized(_U8, lambda r, b: b), "]": _new(list), "}": _new(dict), ")": _push(()), "\x8f": _new(list),

@@ -14,7 +14,7 @@ from graphlab.capture.torch import restricted_pickle, script_legacy, script_stat
 from graphlab.capture.torch.restricted_pickle import Call as Pickled
 from graphlab.capture.torch.script_program import Instance, Reader
 from graphlab.capture.torch.script_source import CodeFile, Library
-from graphlab.errors import FormatError, SelectError, ValueUnavailable
+from graphlab.errors import FormatError, SelectError, ValueUnavailable, missing_extra
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Graph
 from graphlab.ir.program import Program, Signature, Slot, Source
@@ -114,6 +114,10 @@ class Storages:
     folder: str
 
     @property
+    def name(self) -> str:
+        return self.layout.name
+
+    @property
     def big_endian(self) -> bool:
         return self.layout.big_endian
 
@@ -168,6 +172,25 @@ def read(file: File, *, select: str | None = None) -> Program:
     """
     with _no_collection():
         return _read(file, select)
+
+
+def read_trusted(file: File, *, select: str | None = None) -> Program:
+    """The module as torch itself loads it, which runs what the archive's classes do when they are loaded.
+
+    Raises:
+        MissingExtra: torch is not installed.
+        FormatError: torch does not load it.
+    """
+    try:
+        from graphlab.capture.torch import torchscript
+    except ImportError as error:
+        raise missing_extra(f"read {file.name}", "torch", "torch") from error
+    if select not in (None, "forward"):
+        raise SelectError(
+            f"read {file.name}@{select}", found="torch's own graph is forward's", do="read it without trust", names=("forward",)
+        )
+    whole = file.path.is_file() and file.name == str(file.path)
+    return torchscript.load(str(file.path) if whole else None, b"" if whole else file.read()).replace_source(path=file.name)
 
 
 @contextmanager

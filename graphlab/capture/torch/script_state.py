@@ -32,6 +32,10 @@ _MAX_GATHERED = 1 << 32
 class Storages(Protocol):
     """Where tensors' elements lie."""
 
+    @property
+    def name(self) -> str:
+        """What messages call the archive."""
+
     def size(self, key: str) -> int | None:
         """Bytes of a storage; ``None`` where the archive does not hold it."""
 
@@ -72,7 +76,9 @@ def tensor(held: TensorRecord, storages: Storages, *, where: str) -> Constant:
             TensorType(dtype or "float32", held.sizes, layout=held.layout), None, reason=f"its layout is {held.layout}, not dense"
         )
     if not dtype or len(held.sizes) != len(held.strides):
-        raise FormatError("read a tensor", found="it has no element type or strides that fit its sizes", do=_DO, where=where)
+        raise FormatError(
+            f"read a tensor of {storages.name}", found="it has no element type or strides that fit its sizes", do=_DO, where=where
+        )
     type = TensorType(dtype, held.sizes, quantization=_quantization(held))
     width = _WIDTHS.get(dtype) or DTYPE_BITS.get(dtype, 0) // 8
     key = storage_key(held)
@@ -86,7 +92,7 @@ def tensor(held: TensorRecord, storages: Storages, *, where: str) -> Constant:
     ends = (last + 1) * width
     if ends > size:
         raise FormatError(
-            "read a tensor",
+            f"read a tensor of {storages.name}",
             found=f"its elements end at byte {ends:,} of storage '{key}', which has {size:,}",
             do=_DO,
             where=where,
