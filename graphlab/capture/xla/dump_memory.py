@@ -14,7 +14,7 @@ _MOST = 256 << 20  # bytes of a text that are read
 
 # Text of BufferAssignment::ToString and HloLiveRange::ToString (xla/service/buffer_assignment.cc, heap_simulator/hlo_live_range.cc).
 _ALLOCATION = re.compile(rb"^allocation \d+:(?: 0x[0-9a-fA-F]+,)? size (\d{1,18})([^\n]*)", re.MULTILINE)
-_PEAK = re.compile(rb"^ *Live ranges at \d+ \(peak\):\n((?: +.*\n)*)", re.MULTILINE)
+_PEAK = re.compile(rb"^ *Live ranges at \d+ \(peak\):\n((?: +[^\n]*\(cumulative: \d+ bytes\)\n)*)", re.MULTILINE)
 _CUMULATIVE = re.compile(rb"\(cumulative: (\d{1,18}) bytes\)")
 
 

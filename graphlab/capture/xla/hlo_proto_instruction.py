@@ -32,6 +32,7 @@ _TYPED = frozenset(
     ("compare", "collective-permute", "collective-permute-start")
 )  # their first operand's type has a say in their attributes
 _APART = ("name", "id", "operand_ids", "shape", "metadata", "control_predecessor_ids", "called_computation_ids")
+_UNPRINTED = ("size_of_generated_code_in_bytes", "size_of_memory_working_set_in_bytes", "creation_pass_id", "logical_creation_pass_id")
 _SMALL = 64  # bytes of a literal up to which equal ones share a Constant
 
 
@@ -134,7 +135,7 @@ class InstructionReader:
         fields = _fields(metadata)
         payload = self._payload(metadata.metadata_payload) if "metadata_payload" in fields else b""
         values = dict(self.attributes.of(metadata_pairs(metadata, payload)).values)
-        for field in ("size_of_generated_code_in_bytes", "size_of_memory_working_set_in_bytes"):
+        for field in _UNPRINTED:
             if field in fields:
                 values[field] = fields[field]
         if "profile_info" in fields:
