@@ -138,7 +138,8 @@ def bare(program: Program) -> bytes:
     for _, node in program.each_node():
         if PASS_IDS & node.meta.keys():
             data = program.graphs[node.graph.name].nodes[node.id]
-            data["meta"] = FrozenDict({name: value for name, value in node.meta.items() if name not in PASS_IDS})
+            rest = FrozenDict({name: value for name, value in data.pop("meta").items() if name not in PASS_IDS})
+            data.update({"meta": rest} if rest else {})
     meta = FrozenDict({name: value for name, value in program.meta.items() if name not in BEYOND_TEXT})
     return dumps(replace(program, source=Source("xla", "hlo"), meta=meta))
 
