@@ -19,9 +19,12 @@ _FORMS: dict[str, tuple[Mapping[str, str], int]] = {
     "_While": ({"cond": "cond", "body": "body"}, 0),
     "PartitionedCall": ({"f": "call"}, 0), "StatefulPartitionedCall": ({"f": "call"}, 0), "RemoteCall": ({"f": "call"}, 1),
     "For": ({"body": "body"}, 3),
+    "XlaIf": (_BRANCHES, 1), "XlaWhile": ({"cond": "cond", "body": "body"}, 0),
+    "XlaLaunch": ({"function": "call"}, 0), "XlaLaunchV2": ({"function": "call"}, 0),
+    "TPUPartitionedCall": ({"f": "call"}, 0), "BatchFunction": ({"f": "call"}, 0),
 }  # fmt: skip
-_LOOPS = ("While", "StatelessWhile", "_While")
-_CONDITIONALS = ("If", "StatelessIf", "_If", "Case", "StatelessCase")
+_LOOPS = ("While", "StatelessWhile", "_While", "XlaWhile")
+_CONDITIONALS = ("XlaIf", "If", "StatelessIf", "_If", "Case", "StatelessCase")
 
 # Input arguments that go, whole, to the end of the function's own inputs (tf.data's ops, BatchFunction).
 _CAPTURED = ("other_arguments", "captured_tensors", "captured_inputs")

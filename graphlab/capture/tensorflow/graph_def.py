@@ -15,7 +15,7 @@ from typing import Any
 from graphlab.capture.tensorflow import calls as node_calls, v1_control
 from graphlab.capture.tensorflow.effects import own_effects, spread_effects
 from graphlab.capture.tensorflow.opdefs import MAX_PORTS, OpSpec, OpSpecs
-from graphlab.capture.tensorflow.values import Content, Dims, attr_value, constant, shape_dims, value_type
+from graphlab.capture.tensorflow.values import Dims, InFile, attr_value, constant, shape_dims, value_type
 from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
 from graphlab.ir.frozen import EMPTY, FrozenDict
@@ -74,7 +74,7 @@ def read_graphs(
     locations: Callable[[str | None], Mapping[str, int]] | None = None,
     feeds: Sequence[Feed] = (),
     whole: bool = False,
-    content: Content = None,
+    file: InFile | None = None,
 ) -> dict[str, Graph]:
     """The entry graph and every library function it reaches, by name.
 
@@ -87,7 +87,7 @@ def read_graphs(
         locations: function name (``None`` for the entry) → node name → index in the frame table.
         feeds: tensors that become inputs, beside the origins that are.
         whole: also the functions that the entry does not reach.
-        content: what fetches a tensor's bytes that were left in the file.
+        file: what knows of large fields of the message that were left in the file.
 
     Raises:
         FormatError: an edge leads nowhere, or a name is given twice.
@@ -96,7 +96,7 @@ def read_graphs(
     while entry in functions:
         entry += "_"
     specs = OpSpecs(op_def, functions)
-    reader = _Reader(functions, specs, locations or (lambda name: {}), content, scalars=graph_def.versions.producer >= _SCALARS_SINCE)
+    reader = _Reader(functions, specs, locations or (lambda name: {}), file, scalars=graph_def.versions.producer >= _SCALARS_SINCE)
     graphs = {entry: reader.entry(graph_def, entry, origins, outputs, control_outputs, feeds)}
     waiting = deque(_callees(graphs[entry]))
     while waiting:
@@ -136,14 +136,14 @@ class _Reader:
         functions: Mapping[str, Any],
         specs: OpSpecs,
         locations: Callable[[str | None], Mapping[str, int]],
-        content: Content,
+        file: InFile | None,
         *,
         scalars: bool,
     ) -> None:
         self._functions = functions
         self._specs = specs
         self._locations = locations
-        self._content = content
+        self._file = file
         self._scalars = scalars
         self._ports = 0
 
@@ -215,11 +215,11 @@ class _Reader:
                 continue
             elif op == "Const" and key == "value":
                 data["kind"] = "constant"
-                data["value"] = constant(value.tensor, self._content)
+                data["value"] = constant(value.tensor, self._file)
             elif key[:1] == "_" or key in _META:
-                meta[key] = attr_value(value)
+                meta[key] = attr_value(value, self._file)
             else:
-                attrs[key] = attr_value(value)
+                attrs[key] = attr_value(value, self._file)
         if node.device:
             meta["device"] = node.device
         if not shapes and op in _SHAPED and "shape" in attr and (self._scalars or attr["shape"].shape.dim):

@@ -151,7 +151,7 @@ class _Reader:
             locations=SavedTraces(self._debug, table),
             feeds=feeds,
             whole=True,
-            content=self._parsed.read,
+            file=self._parsed,
         )
         main = next(iter(graphs))
         for name, other in beside.items():

@@ -297,3 +297,29 @@ def test_switches_nested_without_end_take_no_more_than_their_number() -> None:
 def test_the_readers_contract(written: Path) -> None:
     for check in reader_checks(written / "frozen.pb", written / "graph.pbtxt"):
         check.values[0](check.values[1])
+
+
+def test_large_strings_are_left_in_the_file(tmp_path: Path) -> None:
+    from graphlab.capture.tensorflow.schema import SCHEMA
+    from graphlab.ir.constants import Constant
+
+    definition = SCHEMA.new("GraphDef")
+    text = bytes(range(256)) * 400
+    call = definition.node.add(name="call", op="XlaCallModule")
+    call.attr["module"].s = text
+    call.attr["dim_args_spec"].list.s.extend([b"short", text])
+    constant = definition.node.add(name="c", op="Const")
+    constant.attr["dtype"].type = 7
+    constant.attr["value"].tensor.dtype = 7
+    constant.attr["value"].tensor.string_val.append(b"a" * 100_000)
+    path = tmp_path / "large.pb"
+    path.write_bytes(definition.SerializeToString())
+    main = graphlab.load(path).main
+    module = main.node("call").attrs["module"]
+    assert isinstance(module, Constant)
+    assert (module.nbytes, module.bytes()) == (len(text), text)
+    assert main.node("call").attrs["dim_args_spec"][0] == "short"
+    assert main.node("call").attrs["dim_args_spec"][1] == module
+    value = main.node("c").value
+    assert value is not None
+    assert value.bytes() == b"'" + b"a" * 100_000 + b"'"

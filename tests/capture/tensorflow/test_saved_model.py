@@ -25,7 +25,7 @@ def module(tf: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("a\nb\n")
 
-    class Module(tf.Module):  # type: ignore[misc]
+    class Module(tf.Module):
         def __init__(self) -> None:
             self.w = tf.Variable(tf.reshape(tf.range(9.0), (3, 3)), name="w")
             self.count = tf.Variable(7, trainable=False, name="count")
@@ -144,7 +144,7 @@ def test_text_reads_as_the_binary_does(tf: Any, module: Path, program: Program, 
 
 
 def test_without_signatures_the_functions_of_the_objects_are_graphs(tf: Any, tmp_path: Path) -> None:
-    class Plain(tf.Module):  # type: ignore[misc]
+    class Plain(tf.Module):
         def __init__(self) -> None:
             self.w = tf.Variable(2.0)
 
