@@ -219,10 +219,11 @@ class Calls:
                 inputs.append(self.add("prim::ListConstruct", rest, at).output(source[2]))
                 continue
             inputs.append(self.converted(value, steps, at) if steps else value)
-        if name in script_match.ALIASES and inputs and inputs[0].type == TENSOR:
-            name = script_match.ALIASES[name]
+        name, schema, turned = script_match.normalized(name, plan, tuple([value.type for value in inputs]))
+        if turned:
+            inputs[:2] = inputs[1::-1]
         node = self.add(name, inputs, at)
-        node.schema = plan.schema
+        node.schema = schema
         outputs = [node.output(each) for each in plan.returns]
         if plan.schema.varret and not outputs:
             return node.output(UNKNOWN)

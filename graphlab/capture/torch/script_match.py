@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from graphlab.capture.torch.script_ir import constant_type
 from graphlab.capture.torch.script_schemas import Argument, Schema, default_value, schemas
 from graphlab.capture.torch.script_types import (
+    BOOL,
     COMPLEX,
     DEVICE,
     FLOAT,
@@ -171,10 +172,31 @@ def choose(name: str, args: tuple[Type, ...], kwargs: tuple[tuple[str, Type], ..
 
 # Aliases that torch takes back to one name where the first operand is a tensor (passes/normalize_ops.cpp).
 _SAME = {
-    "absolute": "abs", "clip": "clamp", "ger": "outer", "arccos": "acos", "arcsin": "asin", "arctan": "atan",
-    "arccosh": "acosh", "arcsinh": "asinh", "arctanh": "atanh", "fix": "trunc", "negative": "neg", "subtract": "sub",
-    "greater_equal": "ge", "greater": "gt", "less_equal": "le", "less": "lt", "not_equal": "ne", "divide": "div", "multiply": "mul",
-    "true_divide": "div", "row_stack": "vstack", "swapdims": "transpose", "swapaxes": "transpose", "moveaxis": "movedim",
-    "degrees": "rad2deg", "radians": "deg2rad",
+    "absolute": "abs", "adjoint": "mH", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
+    "arctan2": "atan2", "arctanh": "atanh", "clip": "clamp", "det": "linalg_det", "divide": "div", "fix": "trunc", "ger": "outer",
+    "greater": "gt", "greater_equal": "ge", "inverse": "linalg_inv", "less": "lt", "less_equal": "le", "matrix_exp": "linalg_matrix_exp",
+    "matrix_power": "linalg_matrix_power", "moveaxis": "movedim", "multiply": "mul", "negative": "neg", "not_equal": "ne",
+    "orgqr": "linalg_householder_product", "subtract": "sub", "swapaxes": "transpose", "swapdims": "transpose", "true_divide": "div",
 }  # fmt: skip
-ALIASES = {f"aten::{alias}{end}": f"aten::{name}{end}" for alias, name in _SAME.items() for end in ("", "_")}
+_OF_LISTS = {"concat": "cat", "concatenate": "cat", "row_stack": "vstack"}
+ALIASES = {f"aten::{alias}{end}": f"aten::{name}{end}" for alias, name in _SAME.items() for end in ("", "_")} | {
+    f"aten::{alias}": f"aten::{name}" for alias, name in _OF_LISTS.items()
+}
+
+
+def normalized(name: str, plan: Plan, types: tuple[Type, ...]) -> tuple[str, Schema, bool]:
+    """The operation torch puts in a call's place, its schema, and whether its first two operands change places."""
+    schema = plan.schema
+    if name == "aten::rsub" and schema.overload == "Tensor":
+        return "aten::sub", _overload("aten::sub", "Tensor", schema), True
+    if name in ("aten::__is__", "aten::__isnot__") and types[:2] == (BOOL, BOOL):
+        name = "aten::eq" if name == "aten::__is__" else "aten::ne"
+        return name, _overload(name, "bool", schema), False
+    if name in ALIASES and types and types[0] in (TENSOR, list_of(TENSOR)):
+        name = ALIASES[name]
+        return name, _overload(name, schema.overload, schema), False
+    return name, schema, False
+
+
+def _overload(name: str, overload: str, otherwise: Schema) -> Schema:
+    return next((each for each in schemas(name) if each.overload == overload), otherwise)
