@@ -20,7 +20,7 @@ _ALLOWANCE = 1 << 20
 class Hdf5Buffer:
     """Reads at addresses; ``address`` and ``length`` are the widths of those fields in bytes."""
 
-    __slots__ = ("_left", "address", "base", "data", "length", "name", "size")
+    __slots__ = ("_left", "address", "base", "collections", "data", "length", "name", "size")
 
     def __init__(self, file: File) -> None:
         self.data = file.view()
@@ -28,6 +28,7 @@ class Hdf5Buffer:
         self.name = file.name
         self.base = 0
         self.address = self.length = 8
+        self.collections: dict[int, dict[int, tuple[int, int]]] = {}  # of global heaps, once they are looked at
         self._left = _READ_AGAIN * self.size + _ALLOWANCE
 
     def fail(self, found: str, at: int) -> NoReturn:

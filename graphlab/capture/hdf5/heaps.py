@@ -11,6 +11,16 @@ _MAX_DEPTH = 32
 
 def global_object(buffer: Hdf5Buffer, at: int, index: int) -> tuple[int, int]:
     """Position and length of an object in the collection at ``at``. Raises FormatError where it is not there."""
+    held = buffer.collections.get(at)
+    if held is None:
+        held = buffer.collections[at] = dict(_collection(buffer, at))
+    if index not in held:
+        buffer.fail(f"the heap has no object {index}", at)
+    return held[index]
+
+
+def _collection(buffer: Hdf5Buffer, at: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Number → position and length of all objects of a collection."""
     buffer.expect(at, b"GCOL")
     cursor = Cursor(buffer, at + 8)
     end = at + cursor.length()
@@ -19,10 +29,8 @@ def global_object(buffer: Hdf5Buffer, at: int, index: int) -> tuple[int, int]:
         size = cursor.skip(6).length()
         if number == 0:
             break  # the free space behind the last object
-        if number == index:
-            return cursor.at, size
+        yield number, (cursor.at, size)
         cursor.skip((size + 7) // 8 * 8)
-    buffer.fail(f"the heap has no object {index}", at)
 
 
 def children_v1(buffer: Hdf5Buffer, at: int) -> Iterator[int]:

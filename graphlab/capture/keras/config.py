@@ -79,6 +79,8 @@ class Model:
 
     Attributes:
         inputs, outputs: tensors by their names in the signature. A Sequential has none of its own: ``chain`` is true.
+        opaque: whether its class alone knows what it does.
+        modern: whether calls are written as Keras 3 writes them, and counted so; see ``graph.py``.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Model:
     outputs: tuple[tuple[str, Ref], ...] = ()
     chain: bool = False
     opaque: bool = False
+    modern: bool = False
     input_dims: tuple[int | None, ...] | None = None
     config: FrozenDict[str, Any] = field(default=EMPTY)
 
@@ -157,7 +160,9 @@ class Parser:
         plain = {layer.name for layer in layers if layer.model is None}
         if not {ref.layer for _, ref in ends[0]} <= plain or len({ref.layer for _, ref in ends[0]}) != len(ends[0]):
             self.fail("an input is a model, or stands there twice", name)
-        return Model(name, kind, layers, ends[0], ends[1], input_dims=input_dims)
+        nodes = [node for entry in listed for node in (entry.get("inbound_nodes") or ())]
+        modern = any(isinstance(node, dict) and "args" in node for node in nodes)
+        return Model(name, kind, layers, ends[0], ends[1], modern=modern, input_dims=input_dims)
 
     def _unique(self, layers: tuple[Layer, ...], name: str) -> None:
         if len({layer.name for layer in layers}) != len(layers):

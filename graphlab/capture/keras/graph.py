@@ -75,6 +75,7 @@ class _Region:
     def __init__(self, builder: Builder, model: Model, store: Store, scope: str, name: str) -> None:
         self._builder = builder
         self._model = _linked(model)
+        self._models = {layer.name: layer.model for layer in model.layers if layer.model is not None}
         self._store = store
         self._scope = scope
         self._prefix = f"{scope}/" if scope else ""
@@ -180,8 +181,8 @@ class _Region:
         model, graph = self._model, self._graph
         ports: dict[str, int] = {}
 
-        def source(ref: Ref, user: str) -> tuple[str, int]:
-            layer = self._call_of(ref)
+        def source(ref: Ref, user: str, *, end: bool = False) -> tuple[str, int]:
+            layer = self._call_of(ref, end=end)
             if layer is None or ref.port >= _MOST_RESULTS:
                 self._builder.fail(f"'{user}' takes result {ref.port} of call {ref.call} of '{ref.layer}', which is not there", user)
             ports[layer] = max(ports.get(layer, 0), ref.port)
@@ -198,7 +199,7 @@ class _Region:
                 for slot, ref in enumerate(call.operands):
                     uses.append((*source(ref, layer.name), id, slot))
         output = self._ids.take("output")
-        ends = [(name, source(ref, model.name)) for name, ref in model.outputs] or self._own_ends()
+        ends = [(name, source(ref, model.name, end=True)) for name, ref in model.outputs] or self._own_ends()
         for id in graph.nodes:
             given = graph.nodes[id].get("outputs", ())
             wanted = max(ports.get(id, 0) + 1, len(given))
@@ -225,18 +226,25 @@ class _Region:
         """The result of a model that has no layers: what its only node makes."""
         return [(id, (id, 0)) for id in [self._calls.get((self._model.name, 0))] if id is not None]
 
-    def _call_of(self, ref: Ref) -> str | None:
-        """The node of a call. A model within a model counts its calls from 1 where it was built when it was made: the 0th is its own."""
-        if ref.layer in self._nested:
-            first = 1 if self._prebuilt(ref.layer) else 0
-            for number in (ref.call - first, ref.call):
-                found = self._calls.get((ref.layer, number))
-                if found is not None:
-                    return found
-        return self._calls.get((ref.layer, ref.call))
+    def _call_of(self, ref: Ref, *, end: bool) -> str | None:
+        """The node of a call.
+
+        Models that were built when they were made have a call of their own, before those of the model around them. Keras 2
+        counts it, in calls and in the model's ends; Keras 3 counts it in the ends alone, and of no Sequential.
+        """
+        if ref.layer not in self._nested:
+            return self._calls.get((ref.layer, ref.call))
+        if self._model.modern:
+            return self._calls.get((ref.layer, ref.call - (end and not self._is_chain(ref.layer))))
+        first = ref.call - self._prebuilt(ref.layer)
+        return self._calls.get((ref.layer, first)) or self._calls.get((ref.layer, ref.call))
+
+    def _is_chain(self, name: str) -> bool:
+        model = self._models.get(name)
+        return model is not None and model.chain
 
     def _prebuilt(self, name: str) -> bool:
-        model = next((layer.model for layer in self._model.layers if layer.name == name), None)
+        model = self._models.get(name)
         if model is None or not model.chain:
             return True
         first = model.layers[0] if model.layers else None
@@ -288,8 +296,7 @@ class _Region:
     def _result(self, layer: Layer, number: int, port: int, type: ValueType, taken: list[Any], stored: list[str]) -> ValueType:
         if layer.model is not None and type != _UNKNOWN:
             return type
-        offset = 1 if layer.name in self._nested and self._prebuilt(layer.name) else 0
-        said = self._types.get(Ref(layer.name, number + offset, port))
+        said = self._types.get(Ref(layer.name, number, port))
         if said is not None:
             return said
         given: list[Dims | None] = [t.dims if isinstance(t, TensorType) else None for t in taken]  # type: ignore[misc]
@@ -316,13 +323,13 @@ def _linked(model: Model) -> Model:
         layers.insert(0, Layer(name, "InputLayer", "", "", config, None, (), added=True))
     chained = [layers[0]]
     for before, layer in pairwise(layers):
-        call = 1 if before.model is not None else 0
-        chained.append(replace(layer, calls=(LayerCall((Ref(before.name, call, 0),)),)))
+        chained.append(replace(layer, calls=(LayerCall((Ref(before.name, 0, 0),)),)))
     last = layers[-1]
+    own = int(last.model is not None and not last.model.chain)
     return Model(
         model.name, model.kind, tuple(chained),
         inputs=((layers[0].name, Ref(layers[0].name, 0, 0)),),
-        outputs=((last.name, Ref(last.name, 1 if last.model is not None else 0, 0)),),
+        outputs=((last.name, Ref(last.name, own, 0)),), modern=True,
     )  # fmt: skip
 
 
