@@ -49,6 +49,7 @@ class Tensors:
         self._packed = packed
         self.file = file
         self._beside = _Beside(file)
+        self._types: dict[tuple[int, tuple[int, ...]], TensorType] = {}
 
     @property
     def missing(self) -> FrozenDict[str, str]:
@@ -62,9 +63,12 @@ class Tensors:
             FormatError: its shape is none, or its data lie in a file outside the model's directory.
         """
         dims = tuple(tensor.dims)
-        if dims and min(dims) < 0:
-            raise self._wrong(tensor, f"it has the shape {list(dims)}")
-        type = TensorType(dtype(tensor.data_type), dims)
+        key = tensor.data_type, dims
+        type = self._types.get(key)
+        if type is None:
+            if dims and min(dims) < 0:
+                raise self._wrong(tensor, f"it has the shape {list(dims)}")
+            type = self._types[key] = TensorType(dtype(tensor.data_type), dims)
         if tensor.data_location == 1:
             return self._external(tensor, type)
         if tensor.HasField("segment"):
