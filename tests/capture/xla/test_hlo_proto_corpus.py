@@ -8,10 +8,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+import graphlab
 from graphlab.capture import dispatch
 from graphlab.capture.file import File
 from graphlab.capture.xla import hlo_proto, hlo_text
@@ -144,12 +144,13 @@ def bare(program: Program) -> bytes:
     return dumps(replace(program, source=Source("xla", "hlo"), meta=meta))
 
 
-def differing(written: list[str], out: Path, form: str) -> list[str]:
-    pairs: dict[int, Any] = {}
-    for i in range(len(written)):
+def differing(written: list[str], out: Path) -> list[str]:
+    found = []
+    for i, path in enumerate(written):
         text = hlo_text.parse_hlo((out / f"{i}.txt").read_text())
-        pairs[i] = bare(hlo_proto.read(File.open(out / f"{i}{form}"))) == bare(text)
-    return [written[i] for i, same in pairs.items() if not same]
+        if bare(hlo_proto.read(File.open(out / f"{i}.pb"))) != bare(text):
+            found.append(path)
+    return found
 
 
 @pytest.mark.jax
@@ -157,12 +158,15 @@ def test_real_text_is_the_same_as_the_message_xla_makes_of_it(corpus: Path, tmp_
     paths = [path for path in sorted((corpus / "hlo_text").rglob("*")) if path.is_file() and path.stat().st_size < LARGEST]
     written = through_xla([path for path in paths if path.name not in TEXTS], tmp_path, messages=False)
     assert len(written) > 450
-    assert differing(written, tmp_path, ".pb") == []
+    assert differing(written, tmp_path) == []
 
 
 @pytest.mark.jax
 def test_real_messages_are_the_same_as_the_text_xla_makes_of_them(files: dict[str, tuple[Path, str]], tmp_path: Path) -> None:
     written = through_xla([path for name, (path, _) in files.items() if not name.endswith(NO_MODULE)], tmp_path, messages=True)
     assert len(written) == len(files) - 1
-    assert differing(written, tmp_path, ".pb") == []
-    assert differing(written, tmp_path, ".given.pb") == []
+    assert differing(written, tmp_path) == []
+    # XLA sorts a backend's JSON and leaves out frames that nothing names, so the messages as given are not the same to the byte.
+    for i, path in enumerate(written):
+        given, text = hlo_proto.read(File.open(tmp_path / f"{i}.given.pb")), hlo_text.parse_hlo((tmp_path / f"{i}.txt").read_text())
+        assert not graphlab.diff(given, text).changes, path
