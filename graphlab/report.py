@@ -9,12 +9,12 @@ from types import ModuleType
 from typing import Any
 
 from graphlab import registry
-from graphlab.analyzers import compile_results, constant_folding, control_flow, fidelity, size
-from graphlab.capture.dispatch import Tried, attempts, load, load_compiled
+from graphlab.analyzers import compile_log, compile_results, constant_folding, control_flow, fidelity, placements, size
+from graphlab.capture.dispatch import Tried, attempts, load, load_compiles
 from graphlab.capture.inputs import as_inputs
 from graphlab.compilers import compiler_for
 from graphlab.compilers.results import Compiled
-from graphlab.errors import CompileError, MissingExtra
+from graphlab.errors import CompileError, MissingExtra, SelectError
 from graphlab.findings import Finding
 from graphlab.ir.program import Program
 
@@ -38,6 +38,7 @@ class Analyses:
     size: size.Result
     control_flow: control_flow.Result
     folding: constant_folding.Result
+    placements: placements.Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class Report:
         tries: the methods of capture that were tried, in order; empty for a file.
         analyses: ``None`` where there is no program.
         captures: method → what there is to say about its capture: why it failed, or what it lost. A file's is ``read``.
-        outcomes: one for each compiler that takes the program, once it was asked to.
+        outcomes: one for each compiler that takes the program, once it was asked to; for a file, the compile it records.
+        recorded: the compiles that a file records, by name: the one selected, or all where none was.
+        log: what they say of breaks, recompiles and failures.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Report:
     analyses: Analyses | None = None
     captures: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
+    recorded: Mapping[str, Compiled] = field(default_factory=dict)
+    log: compile_log.Result | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -66,6 +71,9 @@ class Report:
         found = [finding for findings in self.captures.values() for finding in findings]
         if self.analyses is not None:
             found += self.analyses.control_flow.findings + self.analyses.folding.findings
+            found += self.analyses.placements.findings
+        if self.log is not None:
+            found += self.log.findings
         for outcome in self.outcomes:
             found += outcome.findings
         return tuple(sorted(dict.fromkeys(found), key=lambda finding: -finding.severity))
@@ -137,15 +145,27 @@ def inspect_model(
 def inspect_file(path: str | Path, *, select: str | None = None, trust: bool = False, name: str) -> Report:
     """Read a graph file and analyze it; where it records a compile, that is in the outcomes. Compiles nothing.
 
+    A file that records several compiles, of which none is selected, has no program: the report is on all of them.
+
     Raises:
         GraphlabError: see :func:`graphlab.load`.
     """
-    report = inspect_program(load(path, select=select, trust=trust), name=name)
-    compiled = load_compiled(path, select=select)
-    if compiled is None:
+    recorded = load_compiles(path)
+    try:
+        report = inspect_program(load(path, select=select, trust=trust), name=name)
+    except SelectError:
+        if select is not None or not recorded:
+            raise
+        return Report(name, None, recorded=recorded, log=compile_log.analyze(recorded))
+    if not recorded:
         return report
-    results = compile_results.analyze(compiled)
-    return replace(report, outcomes=(Outcome(compiled.compiler, compiled.target, compiled, results, findings=results.findings),))
+    chosen = next((key for key in recorded if key in ("", select) or (select or "").startswith(f"{key}/") or len(recorded) == 1), None)
+    if chosen is None:
+        return report
+    compiled = recorded[chosen]
+    results = compile_results.analyze(compiled) if compiled.stages else None
+    outcome = Outcome(compiled.compiler, compiled.target, compiled, results, findings=results.findings if results else ())
+    return replace(report, outcomes=(outcome,), recorded={chosen: compiled}, log=compile_log.analyze({chosen: compiled}))
 
 
 def inspect_program(program: Program, *, name: str) -> Report:
@@ -202,7 +222,7 @@ def _outcome(name: str, module: ModuleType, program: Program, target: str, optio
 
 
 def _analyses(program: Program) -> Analyses:
-    return Analyses(size.analyze(program), control_flow.analyze(program), constant_folding.analyze(program))
+    return Analyses(size.analyze(program), control_flow.analyze(program), constant_folding.analyze(program), placements.analyze(program))
 
 
 def _judge(tried: Tried, chosen: Program | None) -> tuple[Finding, ...]:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(to_json(reports), indent=1))
     _write(args, reports)
-    if any(report.program is None for report in reports):
+    if any(report.program is None and not report.recorded for report in reports):
         return 2
     if args.fail_on is None:
         return 0

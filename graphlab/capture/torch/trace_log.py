@@ -130,6 +130,11 @@ def read_compiled(file: File, *, select: str | None = None) -> Compiled:
     return compiles[select]
 
 
+def read_compiles(file: File) -> Mapping[str, Compiled]:
+    """All compiles, by id. Raises FormatError where it is no such log."""
+    return read_log(file).compiles
+
+
 def read_log(file: File) -> TraceLog:
     """Everything, graphs unparsed.
 

@@ -79,9 +79,18 @@ def read_compiled(file: File, *, select: str | None = None) -> Compiled:
     Raises:
         SelectError: as :func:`read`.
     """
+    return _compiled(file, _selected(file, _modules(file), (select or "").partition("/")[0] or None))
+
+
+def read_compiles(file: File) -> Mapping[str, Compiled]:
+    """The compiles of all modules, by the modules' names."""
+    modules = _modules(file)
+    return {name: _compiled(file, module) for name, module in zip(_names(modules), modules, strict=True)}
+
+
+def _compiled(file: File, module: Dumped) -> Compiled:
     from graphlab.compilers.results import Compiled
 
-    module = _selected(file, _modules(file), (select or "").partition("/")[0] or None)
     return Compiled(
         compiler="xla",
         target=module.platform or "unknown",
