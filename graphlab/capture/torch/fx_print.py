@@ -139,7 +139,7 @@ class _Parser:
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # MemoryError: the parser's own limit of nesting
-            self.refuse(f"it is no Python: {error}")
+            self.refuse(f"it is no Python: {error.msg if isinstance(error, SyntaxError) else error}")
         if len(text) > 1000 and deep(tree):
             self.refuse(f"an expression nests more than {MAX_NESTING} deep")
         return tree.body
@@ -175,7 +175,7 @@ class _Class:
         self._meta = FrozenDict[str, Any]()
         self._inplace: tuple[str, tuple[Any, ...]] | None = None
         self._values = Expressions(self._names, parser.refuse)
-        self._ended = False
+        self._begun = self._ended = False
 
     def comment(self, text: str) -> None:
         """``# File: model.py:12 in forward, code: …``: where the nodes that follow come from."""
@@ -199,6 +199,7 @@ class _Class:
         [function] = self.parser.syntax(text + " pass")[:1] or [ast.Pass()]
         if not isinstance(function, ast.FunctionDef):
             self.parser.refuse("its function has no header")
+        self._begun = True
         arguments = function.args
         for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *filter(None, (arguments.vararg, arguments.kwarg))):
             if each.arg == "self":
@@ -300,6 +301,8 @@ class _Class:
     def finish(self) -> None:
         """What can be said once the whole text is read."""
         nodes = self.printed.graph.nodes
+        if not self._begun:
+            self.parser.refuse(f"the class '{self.printed.name}' has no function in it")
         if not self._ended:
             nodes.append(PlainNode("output", "output", "output", (None,)))
         for node in nodes:
