@@ -166,7 +166,7 @@ def test_real_messages_are_the_same_as_the_text_xla_makes_of_them(files: dict[st
     written = through_xla([path for name, (path, _) in files.items() if not name.endswith(NO_MODULE)], tmp_path, messages=True)
     assert len(written) == len(files) - 1
     assert differing(written, tmp_path) == []
-    # XLA sorts a backend's JSON and leaves out frames that nothing names, so the messages as given are not the same to the byte.
+    # XLA prints a backend's JSON as its own version would, and leaves out frames that nothing names: as given they differ in those.
     for i, path in enumerate(written):
         given, text = hlo_proto.read(File.open(tmp_path / f"{i}.given.pb")), hlo_text.parse_hlo((tmp_path / f"{i}.txt").read_text())
-        assert not graphlab.diff(given, text).changes, path
+        assert {getattr(change, "key", None) for change in graphlab.diff(given, text).changes} <= {"backend_config"}, path
