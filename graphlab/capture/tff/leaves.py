@@ -68,7 +68,7 @@ class Leaves:
                 op_def=op_table.find,
                 feeds=feeds,
                 control_outputs=[leaf.initialize_op] if leaf.initialize_op in nodes else [],
-                content=parsed.read,
+                file=parsed,
             )
         except FormatError as error:  # it names the graph, and not the file
             raise FormatError(f"read {packed.name}", found=error.found, do=error.do, where=f"graph '{hint or 'tensorflow'}'") from error
