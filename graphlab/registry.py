@@ -38,6 +38,7 @@ BUILTIN: Mapping[Group, Mapping[str, str]] = {
         "torch_trace_log": "graphlab.capture.torch.trace_log",
         "torchserve": "graphlab.capture.torch.mar",
         "torchscript": "graphlab.capture.torch.script_archive",
+        "torch_mobile": "graphlab.capture.torch.script_flatbuffer",
         "torch_checkpoint": "graphlab.capture.torch.checkpoint",
         "onnx": "graphlab.capture.onnx",
         "tff": "graphlab.capture.tff",

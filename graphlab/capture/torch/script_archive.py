@@ -170,7 +170,7 @@ def read(file: File, *, select: str | None = None) -> Program:
     Args:
         select: one of its methods, where another than ``forward`` is to be the entry.
     """
-    with _no_collection():
+    with no_collection():
         return _read(file, select)
 
 
@@ -194,7 +194,7 @@ def read_trusted(file: File, *, select: str | None = None) -> Program:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keeps Python from looking for garbage while hundreds of thousands of objects are made that all stay: a third of the time."""
     collecting = gc.isenabled()
     gc.disable()
@@ -208,7 +208,7 @@ def _no_collection() -> Iterator[None]:
 def _read(file: File, select: str | None) -> Program:
     layout = Layout.open(file)
     if "model.json" in layout:
-        return program(file, *script_legacy.module(layout), layout, select)
+        return program(file, *script_legacy.module(layout), layout.version, select)
     root = layout.unpickle("data.pkl")
     constants = layout.unpickle("constants.pkl")
     if not isinstance(constants, (tuple, list)):
@@ -218,16 +218,32 @@ def _read(file: File, select: str | None) -> Program:
     )
     module = reader.module("", root)
     if module is None:
+        if "bytecode.pkl" in layout and not any(name.startswith(f"{layout.prefix}/code/") for name in layout.archive.names):
+            raise FormatError(
+                f"read {file.name}",
+                found="a mobile archive whose TorchScript code was left out: only bytecode is there",
+                do="read the module it was made from, saved by torch.jit.save",
+                where="bytecode.pkl",
+            )
         what = root.name if isinstance(root, Pickled) and root.name else f"a {type(root).__name__}"
         raise FormatError(f"read {file.name}", found=f"its code defines no module '{what}', which data.pkl holds", do=_DO, where="data.pkl")
-    return program(file, reader, module, layout, select)
+    return program(file, reader, module, layout.version, select, traced="traced_inputs.pkl" in layout)
 
 
 _DO = "the archive is damaged or not TorchScript: write it again"
 
 
-def program(file: File, reader: Reader, module: Instance, layout: Layout, select: str | None) -> Program:
-    """A module's methods as a program."""
+def program(
+    file: File,
+    reader: Reader,
+    module: Instance,
+    version: str,
+    select: str | None,
+    *,
+    format: str = "torchscript",
+    traced: bool = False,
+) -> Program:
+    """A module's methods as a program. ``version`` is the archive's; ``traced`` says that it holds its example inputs."""
     methods = _methods(reader, module)
     if not methods:
         raise FormatError(f"read {file.name}", found="its module has no method", do="it holds no graph: load it by torch")
@@ -242,19 +258,18 @@ def program(file: File, reader: Reader, module: Instance, layout: Layout, select
     called = {name: graph for name, graph in called.items() if name == first or graph not in used}
     called = {first: called[first], **called}
     graphs = {called[first]: reader.graphs[called[first]], **reader.graphs}
-    traced = any(module.type.name.startswith(prefix) for prefix in ("__torch__.torch.jit._trace",))
     return Program(
         graphs=graphs,
         entry=called[first],
         source=Source(
             "torch",
-            "torchscript",
-            producer=f"torch (archive version {layout.version})" if layout.version else "torch",
+            format,
+            producer=f"torch (archive version {version})" if version else "torch",
             path=file.name,
         ),
         signatures={name: _signature(graphs[graph]) for name, graph in called.items()},
         frames=reader.frames.done(),
-        meta=FrozenDict(version=layout.version, **({"traced": True} if traced else {})),
+        meta=FrozenDict(version=version, **({"traced": True} if traced else {})),
     )
 
 
