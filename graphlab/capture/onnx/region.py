@@ -29,7 +29,6 @@ Key = tuple[str, str, str]
 """A function's domain, name and overload."""
 
 _SPEC = "pkg.torch.export.graph_signature.InputSpec.kind"
-_FOLDED = "pkg.onnxscript.optimizer.folded_from"
 _INDEX_TYPES = frozenset({"int16", "int32", "int64", "uint16", "uint32", "uint64", "bool", "string"})
 
 
@@ -222,7 +221,7 @@ class Region:
         kind = noted.get(_SPEC)
         if kind == "BUFFER":
             data["attrs"] = frozen(role="buffer")
-        elif kind != "PARAMETER" and not replaceable and (_FOLDED in noted or kind is not None or _is_small_constant(value.type)):
+        elif kind != "PARAMETER" and not replaceable and (kind is not None or _is_small_constant(value.type)):
             data["kind"] = "constant"
         self._constants[name] = value
         self._heads.append((id, data))

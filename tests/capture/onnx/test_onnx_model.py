@@ -255,3 +255,17 @@ def test_constants_of_every_attribute_form_have_their_values(read: Read, text: T
     assert [v.preview() for v in values if v is not None] == ["3", "[1, 2]", "0.5", "[0.5, 1]", "'s'"]
     assert values[1] is not None
     assert values[1].array().dtype == np.int64
+
+
+def test_what_the_exporter_says_of_an_initializer_goes_before_how_it_looks(read: Read, onnx: ModuleType) -> None:
+    h, t = onnx.helper, onnx.TensorProto
+    held = {"scale": "PARAMETER", "mean": "BUFFER", "table": "CONSTANT_TENSOR"}
+    info = {n: h.make_tensor_value_info(n, t.FLOAT, [1]) for n in ("x", "y", *held)}
+    for name, kind in held.items():
+        info[name].metadata_props.add(key="pkg.torch.export.graph_signature.InputSpec.kind", value=kind)
+    node = h.make_node("Op", ["x", *held], ["y"])
+    tensors = [h.make_tensor(name, t.FLOAT, [1], [1.0]) for name in held]
+    graph = h.make_graph([node], "g", [info["x"]], [info["y"]], tensors, value_info=[info[name] for name in held])
+    program = read(h.make_model(graph))
+    assert [program.main.node(name).kind for name in held] == ["parameter", "parameter", "constant"]
+    assert program.main.node("mean").attrs["role"] == "buffer"
