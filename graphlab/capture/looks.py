@@ -8,6 +8,7 @@ from pathlib import Path
 from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
 from graphlab.capture.proto import load
+from graphlab.capture.xla.hlo_messages import holds_modules
 from graphlab.errors import GraphlabError
 
 
@@ -34,6 +35,8 @@ def describe(file: File) -> str:
             return "a Core ML model (.mlmodel)"
         if schema.fits("XSpace", file, needs=("planes",), unknown=1.0):
             return "a profile of the TensorFlow or JAX profiler (XSpace, .xplane.pb)"
+        if holds_modules(file):
+            return "a log with HLO modules deep inside (XLA's tuning, perhaps), and no module's own file"
     try:
         text = file.head.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -55,6 +55,7 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     )
 )
 _BLANK = re.compile(rb"(?:\s+|#[^\n]*)*")
+_IFRT = re.compile(rb"([\x80-\xff]{0,2}[\x01-\x7f])\x08.\x12.pjrt_ifrt", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,35 @@ def _blank_end(data: bytes) -> int:
     return match.end() if match else 0
 
 
+def holds_modules(file: File) -> bool:
+    """Whether modules lie deep inside of what is no module's file: the first in the first of its messages, or of theirs."""
+    schema = binary_schema()
+    for _ in range(3):
+        try:
+            file = next(_inside(schema.parse("Nested", file), "first", file))
+        except FormatError:
+            return False
+        if schema.fits("HloModuleProto", file, needs=("computations",)):
+            return True
+    return False
+
+
+def without_ifrt(file: File) -> File:
+    """What stands behind the header that JAX's runtime (IFRT) puts before an executable it serializes.
+
+    The header is a message with its length before it, as a varint (xla/python/pjrt_ifrt/executable_metadata.proto).
+    """
+    match = _IFRT.match(file.head)
+    if match is None:
+        return file
+    length = sum((byte & 0x7F) << 7 * i for i, byte in enumerate(match[1]))
+    start = len(match[1]) + length
+    return file.part(file.name, start, file.size - start) if start < file.size else file
+
+
 def binary_message(file: File) -> str | None:
     """The message whose bytes a file looks like, ``None`` where no module lies in it."""
+    file = without_ifrt(file)
     # Each of these messages is written from its first field on, and that is a string or a message.
     if file.head[:1] not in (b"\x0a", b"\x12"):
         return None
@@ -168,7 +196,7 @@ def held_in(file: File) -> list[Held]:
     message = binary_message(file)
     if message is None:
         raise FormatError(f"read {file.name} as an HLO message", found="no HLO module lies in it", do="check that the file is whole")
-    return _in_bytes(message, file, message, {})
+    return _in_bytes(message, without_ifrt(file), message, {})
 
 
 def _in_bytes(message: str, file: File, kind: str, said: dict[str, Any]) -> list[Held]:

@@ -72,7 +72,7 @@ def test_counts_are_the_manifests(programs: dict[str, Program], files: dict[str,
 
 def test_a_log_that_embeds_modules_is_refused(files: dict[str, tuple[Path, str]]) -> None:
     (path,) = [path for name, (path, _) in files.items() if name.endswith(NO_MODULE)]
-    with pytest.raises(UnknownFormat):
+    with pytest.raises(UnknownFormat, match="a log with HLO modules deep inside"):
         dispatch.load(path)
 
 
