@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,8 +19,9 @@ from graphlab.capture.jax.frames import UserFrames
 from graphlab.capture.jax.jaxpr import read_jaxpr
 from graphlab.capture.jax.native import JaxNative
 from graphlab.capture.jax.types import value_type
-from graphlab.capture.xla.mlir import parse_module
-from graphlab.capture.xla.stablehlo import read_module
+from graphlab.capture.mlir.build import build
+from graphlab.capture.mlir.mlir_bytecode import module_of
+from graphlab.capture.xla.hlo_program import no_collection
 from graphlab.errors import CaptureError, GraphlabError
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.program import Program, Signature, Source
@@ -97,13 +99,15 @@ def _read_lowered(asked: str, lowered: Any, method: str) -> Program:
         module = lowered.compiler_ir("hlo" if method == "hlo" else "stablehlo")
     if method == "hlo":
         return _read_hlo(module.as_hlo_module().to_string(), native)
-    return _read_stablehlo(module, native)
+    stream = io.BytesIO()
+    module.operation.write_bytecode(stream)
+    return _read_stablehlo(stream.getvalue(), native)
 
 
 def _read_exported(exported: Any) -> Program:
     """The exported module. Its entry's types get the symbolic sizes that MLIR writes as ``?``."""
-    text = str(exported.mlir_module())
-    program = _read_stablehlo(parse_module(text), JaxNative(exported, lambda platform: text))
+    native = JaxNative(exported, lambda platform: str(exported.mlir_module()))
+    program = _read_stablehlo(bytes(exported.mlir_module_serialized), native)
     signature = program.signatures[program.entry]
     taken = [exported.in_avals[i] for i in exported.module_kept_var_idx]
     if len(taken) != len(signature.inputs) or len(exported.out_avals) != len(signature.outputs):
@@ -125,17 +129,21 @@ def _named(kind: Any, aval: Any) -> Any:
     return replace(kind, dims=told.dims) if isinstance(kind, TensorType) and isinstance(told, TensorType) else kind
 
 
-def _read_stablehlo(module: Any, native: JaxNative) -> Program:
+def _read_stablehlo(bytecode: bytes, native: JaxNative) -> Program:
+    """What JAX lowered to, as MLIR's bytecode: the one form of it that stays the same from version to version."""
     users = UserFrames(FrameTable())
-    return read_module(
-        module,
-        source=Source("jax", "stablehlo", "stablehlo", f"jax {jax.__version__}"),
-        native=native,
-        first_column=_FIRST_COLUMN,
-        users=users.users,
-        frames=users.table,
-        draws=_DRAWS,
-    )
+    module, _ = module_of(bytecode, "the module that JAX made", None)
+    module.producer = ""  # MLIR's own version, which no other program of the same function need have
+    with no_collection():
+        return build(
+            [module],
+            source=Source("jax", "stablehlo", "stablehlo", f"jax {jax.__version__}"),
+            native=native,
+            first_column=_FIRST_COLUMN,
+            users=users.users,
+            frames=users.table,
+            draws=_DRAWS,
+        )
 
 
 def _read_hlo(text: str, native: JaxNative) -> Program:

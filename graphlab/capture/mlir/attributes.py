@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from graphlab.capture.mlir import structures
-from graphlab.capture.mlir.dense import constant, plain, real, sparse_bytes, strings, text_bytes
+from graphlab.capture.mlir.dense import constant, plain, real, rounded, sparse_bytes, strings, text_bytes
 from graphlab.capture.mlir.lexer import ALIAS, INTEGER, NUMBER, STRING, Lexer, parse_int, spaced, unescape
 from graphlab.capture.mlir.module import AliasLoc, CallLoc, FileLoc, FunctionType, FusedLoc, Location, NameLoc
 from graphlab.capture.mlir.types import bounds_of, quantization, tensor, type_text, value_type
@@ -283,11 +283,16 @@ class AttributeReader(Lexer):
     # Attributes
 
     def attribute(self, mnemonic: str | None = None) -> Any:
-        """The attribute that stands here, decoded.
+        """The attribute that stands here, decoded; small dense elements as plain numbers.
 
         Args:
             mnemonic: what stands before ``<`` in full where an operation's own syntax leaves it out (``#sdy.sharding``).
         """
+        value = self.elements(mnemonic)
+        return plain(value) if isinstance(value, Constant) else value
+
+    def elements(self, mnemonic: str | None = None) -> Any:
+        """The same, dense elements as a Constant."""
         self._enter()
         found = self._attribute(mnemonic)
         self._depth -= 1
@@ -360,6 +365,8 @@ class AttributeReader(Lexer):
                 found[name] = True
             elif name == "function_type" and self.at("("):  # the one attribute that holds a function's type by itself
                 found[name] = self.any_type()
+            elif name == "value":  # a constant's
+                found[name] = self.elements()
             else:
                 found[name] = self.attribute()
         return found
@@ -400,7 +407,7 @@ class AttributeReader(Lexer):
             bits = re.match(r"b?f(\d+)$", kind or "f64")
             if kind == "bf16" and "x" in text:
                 return real(text + "0000", 32)
-            return real(text, int(bits[1]) if bits else 64)
+            return rounded(real(text, int(bits[1]) if bits else 64), kind)
         value = parse_int(text)
         return bool(value) if kind == "i1" else value
 
@@ -434,7 +441,7 @@ class AttributeReader(Lexer):
             load = self.slice_of(start, end - start)
             return constant(kind, lambda: text_bytes(load().decode("latin-1"), kind))
         text = self.text[start:end]
-        return plain(constant(kind, lambda: text_bytes(text, kind)), f"dense<{spaced(text)}> : {type_text(kind)}")
+        return constant(kind, lambda: text_bytes(text, kind))
 
     def _sparse(self) -> Any:
         start, end = self.balanced()
@@ -465,7 +472,7 @@ class AttributeReader(Lexer):
             dense = text_bytes(values, TensorType(kind.dtype, (len(count),)))
             return sparse_bytes(flat if pieces else (), dense, kind)
 
-        return plain(constant(kind, load))
+        return constant(kind, load)
 
     def _resource(self) -> Any:
         self.need("<")

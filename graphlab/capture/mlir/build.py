@@ -16,7 +16,7 @@ from typing import Any
 
 from graphlab.capture.mlir import rules
 from graphlab.capture.mlir.cfg import Blocks
-from graphlab.capture.mlir.dense import constant
+from graphlab.capture.mlir.dense import constant, plain
 from graphlab.capture.mlir.locations import Locations
 from graphlab.capture.mlir.locations import users as users_of_paths
 from graphlab.capture.mlir.module import Block, FunctionType, Location, Module, Operation, Region, Value
@@ -340,6 +340,9 @@ class _Region:
         elif info.canonical is not None:
             data["canonical"] = info.canonical
         if attrs:
+            value = attrs.get("value")
+            if type(value) is Constant:
+                attrs = {**attrs, "value": plain(value)}
             data["attrs"] = FrozenDict({key: freeze(value) if type(value) in _MUTABLE else value for key, value in attrs.items()})
         self._describe(op, data, len(captured))
         if effects:
@@ -465,6 +468,9 @@ def _scalar(kind: ValueType, value: Any) -> Constant:
 
     if isinstance(kind, TensorType) and kind.elements is not None:
         import ml_dtypes
+
+        if not kind.elements:
+            return constant(kind, b"")
 
         try:
             dtype = np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)

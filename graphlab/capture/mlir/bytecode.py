@@ -339,9 +339,9 @@ class Bytecode:
             elif field.endswith("?"):
                 number = body.varint()
                 if number & 1:
-                    found[field[:-1]] = self.entries.attribute(number >> 1)
+                    found[field[:-1]] = self.entries.named(field[:-1], number >> 1)
             else:
-                found[field] = self.entries.attribute(body.varint())
+                found[field] = self.entries.named(field, body.varint())
         return found
 
     def _segments(self, body: Stream, groups: int) -> tuple[int, ...] | None:
@@ -351,6 +351,8 @@ class Bytecode:
             return value if isinstance(value, tuple) else None
         head = body.varint()
         sizes = [0] * groups
+        if head >> 1 == 0:
+            return tuple(sizes)
         if head & 1:
             bits = body.varint()
             for _ in range(min(head >> 1, groups)):

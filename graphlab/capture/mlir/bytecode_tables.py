@@ -232,6 +232,7 @@ PROPERTIES: dict[str, str] = {
     "sdy.sharded_to_unreduced": "axes out_sharding",
     "sdy.sharding_constraint": "sharding",
     "sdy.sharding_group": "group_id",
+    "shape.broadcast": "error?",
     "shape.const_shape": "shape",
     "shape.cstr_require": "msg",
     "shape.function_library": "mapping sym_name sym_visibility?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,10 @@ def text_bytes(text: str, kind: TensorType) -> bytes:
             raise _unfit(kind, "an odd number of parts")
         numbers = [complex(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
     try:
-        values = np.array(numbers, dtype=dtype)
+        if dtype.kind in "iu" and dtype.isbuiltin and numbers:  # MLIR lets a signless integer be written either way
+            values = np.array([n & (2 ** (8 * dtype.itemsize) - 1) for n in numbers], f"u{dtype.itemsize}").view(dtype)
+        else:
+            values = np.array(numbers, dtype=dtype)
     except (OverflowError, ValueError, TypeError) as error:
         raise _unfit(kind, str(error)) from error
     return _spread(values, kind)
@@ -75,19 +78,31 @@ def constant(kind: ValueType, load: Callable[[], bytes] | bytes) -> Constant:
     return Constant(kind, load)
 
 
-def plain(value: Constant, text: str | None = None) -> Any:
-    """A small constant as a number or nested tuples; a larger one as it is.
-
-    Args:
-        text: what is kept of elements that NumPy has no word for.
-    """
+def plain(value: Constant) -> Any:
+    """A small constant as a number or nested tuples; a larger one, or one of elements that NumPy has no word for, as it is."""
     kind = value.type
-    if not value.available or not isinstance(kind, TensorType) or (kind.elements or 0) > INLINE_ELEMENTS:
+    if not value.available or not isinstance(kind, TensorType) or (kind.elements or 0) > INLINE_ELEMENTS or kind.dtype == "string":
         return value
     try:
-        return _tuples(value.array().tolist())
-    except ValueUnavailable:
-        return value if text is None else text
+        data = np.frombuffer(value.bytes(), _numpy_dtype(kind))
+        return _tuples(data.reshape(_shape(kind)).tolist())
+    except (ValueUnavailable, ValueError):
+        return value
+
+
+def rounded(value: float, kind: str | None) -> float:
+    """A float as its type holds it."""
+    code = {"f16": "<e", "f32": "<f"}.get(kind or "")
+    if code is not None and isfinite(value):
+        try:
+            value = struct.unpack(code, struct.pack(code, value))[0]
+        except OverflowError:
+            return value
+    elif kind == "bf16" and isfinite(value):
+        import ml_dtypes
+
+        value = float(ml_dtypes.bfloat16(value))
+    return value
 
 
 def strings(text: str, kind: TensorType) -> Constant:
@@ -137,6 +152,8 @@ def _unfit(kind: TensorType, found: str) -> ValueUnavailable:
 def _numpy_dtype(kind: TensorType) -> np.dtype[Any]:
     import ml_dtypes
 
+    if kind.dtype == "index":
+        return np.dtype(np.int64)  # as MLIR holds it
     try:
         return np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)
     except TypeError as error:

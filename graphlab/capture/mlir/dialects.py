@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from graphlab.capture.mlir import dialect_sdy
 from graphlab.capture.mlir.entries import Entries, Text, floating
 from graphlab.capture.mlir.module import AliasLoc, CallLoc, FileLoc, FunctionType, FusedLoc, NameLoc
 from graphlab.capture.mlir.stream import Stream
@@ -112,8 +113,7 @@ def _dictionary(entries: Entries, stream: Stream) -> FrozenDict[str, Any]:
     for _ in range(stream.count()):
         name = _string_attribute(entries, stream)
         index = stream.varint()
-        # The one attribute that holds a function's type by itself.
-        found[name] = entries.function_type(index) if name == "function_type" else entries.attribute(index)
+        found[name] = entries.named(name, index)
     return FrozenDict(found)
 
 
@@ -346,7 +346,15 @@ _BUILTIN_TYPES: dict[int, _Decode] = {
     18: _unranked,
     19: _vector,
     20: _vector,
-}
+    **{
+        code: _constantly(OpaqueType(name))
+        for code, name in enumerate(
+            ("tf32", "f8E5M2", "f8E4M3", "f8E4M3FN", "f8E5M2FNUZ", "f8E4M3FNUZ", "f8E4M3B11FNUZ", "f8E3M4", "f4E2M1FN", "f6E2M3FN",
+             "f6E3M2FN", "f8E8M0FNU"),
+            21,
+        )
+    },
+}  # fmt: skip
 
 
 # Enumerations, the same in StableHLO and VHLO
@@ -399,7 +407,7 @@ def _mesh_axis(entries: Entries, stream: Stream) -> str:
 
 def _mesh(entries: Entries, stream: Stream) -> FrozenDict[str, Any]:
     found = {"axes": _attribute(entries, stream)}
-    if stream.byte():
+    if stream.pos < stream.end and stream.byte():
         found["device_ids"] = _attribute(entries, stream)
     return FrozenDict(found)
 
@@ -445,6 +453,36 @@ _STABLEHLO_ATTRIBUTES: dict[int, _Decode] = {
     21: _mesh_axis,
     22: _mesh,
 }  # fmt: skip
+
+
+
+
+# MHLO: the codes are StableHLO's up to 13
+
+
+def _result_alias(entries: Entries, stream: Stream) -> FrozenDict[str, Any]:
+    tuples, index, inner = stream.signed_list(), stream.signed(), stream.signed_list()
+    return FrozenDict(tuple_indices=tuples, result_index=(index, *inner), must_alias=bool(stream.varint()))
+
+
+def _async_bundle(entries: Entries, stream: Stream) -> OpaqueType:
+    return OpaqueType(f"!mhlo.async_bundle<{', '.join(map(type_text, _types(entries, stream)))}>")
+
+
+_MHLO_ATTRIBUTES: dict[int, _Decode] = {
+    **{code: decode for code, decode in _STABLEHLO_ATTRIBUTES.items() if code <= 13},
+    0: _result_alias,
+    14: _enum("sharding"),
+    15: _enum("kLoop", "kInput", "kOutput", "kCustom"),
+    16: _ALIAS,
+    17: _ACCURACY_MODE,
+    18: _ACCURACY,
+    19: _mesh_axes,
+    20: _sub_axis,
+    21: _axis_ref,
+    22: _mesh_axis,
+    23: _mesh,
+}
 
 
 # VHLO
@@ -568,6 +606,9 @@ DECODERS: dict[tuple[str, str], _Decode] = {
     ("stablehlo", "attribute"): _by_code(_STABLEHLO_ATTRIBUTES, "#stablehlo"),
     ("stablehlo", "type"): _by_code({0: _constantly(TokenType()), 1: _future}, "!stablehlo"),
     ("chlo", "attribute"): _by_code({0: _DIRECTION, 1: _COMPARE_TYPE}, "#chlo"),
+    ("mhlo", "attribute"): _by_code(_MHLO_ATTRIBUTES, "#mhlo"),
+    ("mhlo", "type"): _by_code({0: _constantly(TokenType()), 1: _async_bundle}, "!mhlo"),
+    ("sdy", "attribute"): _by_code({**dialect_sdy.ATTRIBUTES}, "#sdy"),
     ("vhlo", "attribute"): _by_code(_VHLO_ATTRIBUTES, "#vhlo"),
     ("vhlo", "type"): _by_code(_VHLO_TYPES, "!vhlo"),
     ("quant", "type"): _by_code({1: _any_quantized, 2: _any_expressed, 3: _calibrated, 4: _uniform, 5: _per_axis}, "!quant"),

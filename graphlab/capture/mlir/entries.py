@@ -76,6 +76,8 @@ class Entries:
         value = self._decode("attribute", index)
         if isinstance(value, FunctionType):
             value = OpaqueType(type_text(value))
+        elif isinstance(value, Constant):
+            value = plain(value)
         elif isinstance(value, Text):
             value = value.text
         elif isinstance(value, _LOCATIONS):
@@ -83,9 +85,15 @@ class Entries:
         self._attribute_values[index] = value
         return value
 
-    def function_type(self, index: int) -> Any:
-        """A type attribute that may be a function's."""
-        return self._decode("attribute", index)
+    def named(self, name: str, index: int) -> Any:
+        """The attribute of that name: a function's type stays one, and a constant's elements are not made plain."""
+        if name == "function_type":
+            return self._decode("attribute", index)
+        if name == "value":
+            value = self._decode("attribute", index)
+            if isinstance(value, Constant):
+                return value
+        return self.attribute(index)
 
     def type(self, index: int) -> ValueType:
         """The type of a value."""
@@ -166,7 +174,7 @@ class Entries:
             raise stream.wrong(f"the string {at:,} of {len(self.strings):,}")
         return self.strings[at]
 
-    def dense(self, kind: ValueType, stream: Stream) -> Any:
+    def dense(self, kind: ValueType, stream: Stream) -> Constant:
         """Dense elements: a length, and as many bytes as MLIR holds them in."""
         length = stream.varint()
         start = stream.pos
@@ -177,7 +185,7 @@ class Entries:
             load = self._slice_of(start, length)
             return constant(kind, lambda: packed_bytes(load() if callable(load) else load, kind))
         data = bytes(stream.data[start : start + length])
-        return plain(constant(kind, lambda: packed_bytes(data, kind)))
+        return constant(kind, lambda: packed_bytes(data, kind))
 
     def resource(self, kind: ValueType, stream: Stream) -> Constant:
         """The bytes of a resource, by its number."""

@@ -100,7 +100,7 @@ def _constant(reader: ModuleReader, op: Operation) -> Sequence[ValueType]:
     """``value`` with its type, or ``@function : type``."""
     attributes(reader, op)
     reader.told = None
-    value = reader.attribute()
+    value = reader.elements()
     op.attributes["value"] = value
     if reader.at(":"):  # a symbol's type
         reader.need(":")

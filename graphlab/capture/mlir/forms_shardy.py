@@ -9,6 +9,7 @@ from graphlab.capture.mlir.assembly import attributes, forms, functional, result
 from graphlab.capture.mlir.forms_builtin import terminator
 from graphlab.capture.mlir.lexer import spaced
 from graphlab.capture.mlir.module import FunctionType, Operation
+from graphlab.capture.mlir.structures import sdy_text
 from graphlab.ir.values import ValueType
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def _text(reader: ModuleReader) -> str:
     start, end = reader.balanced()
-    return spaced(reader.text[start:end])
+    return sdy_text(spaced(reader.text[start:end]))
 
 
 def _axes(mnemonic: str) -> Form:
@@ -116,7 +117,7 @@ def _edge(reader: ModuleReader, op: Operation) -> Sequence[ValueType]:
 def _constant(reader: ModuleReader, op: Operation) -> Sequence[ValueType]:
     attributes(reader, op)
     reader.told = None
-    op.attributes["value"] = reader.attribute()
+    op.attributes["value"] = reader.elements()
     if reader.told is None:
         raise reader.wrong("a constant without a type", op.where)
     return (reader.told,)

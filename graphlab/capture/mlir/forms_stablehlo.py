@@ -34,7 +34,7 @@ def _constant(reader: ModuleReader, op: Operation) -> Sequence[ValueType]:
         return functional(reader, op)
     attributes(reader, op)
     reader.told = None
-    op.attributes["value"] = reader.attribute()
+    op.attributes["value"] = reader.elements()
     return (reader.told or OpaqueType("unknown"),)
 
 
@@ -392,7 +392,7 @@ def _expect_const(reader: ModuleReader, op: Operation) -> tuple[()]:
     parens = reader.take("(")  # IREE's dialect of that name writes them
     op.operands.append(reader.operand())
     reader.need(",")
-    op.attributes["value"] = reader.attribute()
+    op.attributes["value"] = reader.elements()
     if reader.take(","):
         name = reader.need_word()
         reader.need("=")

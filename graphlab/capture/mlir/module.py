@@ -5,7 +5,7 @@ Types are the IR's value types, attributes its plain values (numbers, strings, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -119,7 +119,7 @@ class Module:
     name: str | None
     attributes: dict[str, Any]
     body: list[Operation]
-    locations: dict[str, Location] = field(default_factory=dict)
+    locations: Mapping[str, Location] = field(default_factory=dict)
     producer: str = ""
     where: int = 0
     explicit: bool = False

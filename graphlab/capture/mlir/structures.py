@@ -31,11 +31,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "channel_handle": {"handle": 0, "type": 0},
     "output_operand_alias": {"output_tuple_indices": (), "operand_index": 0, "operand_tuple_indices": ()},
     "dot_algorithm": {},
-    "result_accuracy": {},
+    "result_accuracy": {"atol": 0.0, "rtol": 0.0, "ulps": 0, "mode": "DEFAULT"},
     "replica_group_mesh_axes": {},
-    "arg_result_alias": {"arg_tuple_indices": (), "result_index": (), "must_alias": False},
+    "mesh": {},
+    "result_alias": {"tuple_indices": (), "result_index": (), "must_alias": False},
 }
 _ENUM = re.compile(r"(?:(\w+) )?(\w+)", re.ASCII)
+_COMMA = re.compile(r"\s*,\s*")
 _VERSION = re.compile(r"_v\d+$")
 _TYPES = ("lhs_precision_type", "rhs_precision_type", "accumulation_type")
 
@@ -57,8 +59,16 @@ def decode(reader: AttributeReader, name: str, start: int, end: int, text: str, 
         decoded = _family(reader, _VERSION.sub("", mnemonic), start, end)
         if decoded is not None:
             return decoded
+    if dialect == "sdy":
+        return sdy_text(whole)
     enum = re.fullmatch(r"#\w+<(?:\w+ )?(\w+)>", whole, re.ASCII)
     return enum[1] if enum else whole
+
+
+def sdy_text(text: str) -> str:
+    """A Shardy attribute spaced as Shardy prints it, without the names that it leaves out within lists."""
+    head, opening, rest = _COMMA.sub(", ", text).partition("<")
+    return head + opening + rest.replace("#sdy.sharding<", "<")
 
 
 def _family(reader: AttributeReader, mnemonic: str, start: int, end: int) -> Any:

@@ -89,10 +89,12 @@ class ModuleReader(AttributeReader):
             done = Module(name, module.attributes, body, where=start, explicit=True)
         else:
             done = Module(None, {}, operations, where=start)
+        locations: dict[str, Location] = {}
         for key, alias in self.aliases.items():
             self.pos = alias.start
             if key.startswith("#") and self.take_word("loc") and self.at("("):
-                done.locations[key[1:]] = self.location()
+                locations[key[1:]] = self.location()
+        done.locations = locations
         return done
 
     # Operations
@@ -107,7 +109,8 @@ class ModuleReader(AttributeReader):
         start = found.start()
         self.pos = found.end()
         if quoted is not None:
-            name, form = unescape(quoted), ModuleReader._generic
+            name = unescape(quoted)
+            form: Form = ModuleReader._generic
         else:
             name = bare if "." in bare else _BARE.get(bare, bare)
             known = self.forms.get(name)

@@ -51,6 +51,9 @@ _STRUCTURES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 _LISTS = ("operand_batching_dims", "start_indices_batching_dims", "input_batching_dims", "scatter_indices_batching_dims")
 _DEVICE_TO_DEVICE = 1
+_MATH = ("arith", "math")
+_FLAGS = {"fastmath": ("none", "#arith.fastmath<none>"), "overflowFlags": ("none", "#arith.overflow<none>")}
+_WAYS = ("NONE", "FORWARD", "BACKWARD", "BOTH")  # sdy.PropagationDirection
 
 
 def _all(value: Any) -> Callable[[Any], bool]:
@@ -77,7 +80,7 @@ _CONVOLUTION = {
     "precision_config": _all("DEFAULT"),
 }  # fmt: skip
 _UNSAID: dict[str, dict[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("all_gather", "all_reduce", "reduce_scatter", "collective_reduce"), {"use_global_device_ids": _is(False)}),
+    **{name: {"use_global_device_ids": _is(False)} for name in ("all_gather", "all_reduce", "reduce_scatter", "collective_reduce")},
     "cholesky": {"lower": _is(False)},
     "compare": {"compare_type": _is("NOTYPE")},
     "composite": {"version": _is(0), "composite_attributes": _empty},
@@ -121,6 +124,14 @@ def to_stablehlo(module: Module) -> None:
             short = _VERSION.sub("", short)
             op.name = _NAMES.get(short) or ("func.return" if short == "return" and in_function else f"stablehlo.{short}")
             _convert(op, short)
+        elif dialect in _MATH:
+            for name, none in _FLAGS.items():
+                if op.attributes.get(name) in none:
+                    del op.attributes[name]
+        elif op.name == "sdy.propagation_barrier":
+            way = op.attributes.get("allowed_direction")
+            if isinstance(way, int) and 0 <= way < len(_WAYS):
+                op.attributes["allowed_direction"] = _WAYS[way]
         if short in unsaid and dialect in ("stablehlo", "mhlo", "vhlo"):
             _leave_out(op, short)
         if op.regions:

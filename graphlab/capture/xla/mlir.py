@@ -6,8 +6,7 @@ from typing import Any
 
 from graphlab.errors import FormatError, GraphlabError, missing_extra
 
-# What the walk needs of jaxlib.mlir.ir beyond what every MLIR Python binding has had for years.
-_NEEDED = ("NameLoc", "CallSiteLoc", "FileLineColLoc", "FusedLoc", "RankedTensorType", "DenseElementsAttr")
+_NEEDED = ("Module", "Context", "DialectRegistry", "MLIRError")
 
 
 def bindings() -> tuple[Any, Any]:
@@ -17,7 +16,7 @@ def bindings() -> tuple[Any, Any]:
         MissingExtra: jaxlib is not installed.
         GraphlabError: this jaxlib has no such bindings, or older ones.
     """
-    asked = "walk an MLIR module"
+    asked = "parse an MLIR module"
     try:
         import jaxlib
     except ImportError as error:
