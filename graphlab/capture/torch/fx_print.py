@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -54,7 +55,9 @@ def parse(text: str, *, asked: str, frames: FrameTable) -> tuple[Printed, str]:
     Raises:
         FormatError: it is no such text; ``where`` is ``line N`` of it.
     """
-    return _Parser(text, asked, frames).run()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's, about literals in a damaged text
+        return _Parser(text, asked, frames).run()
 
 
 def looks_printed(text: str) -> bool:
