@@ -129,6 +129,7 @@ def _stage_files(module: Dumped) -> dict[str, str]:
     files |= {shot.stage: shot.file for shot in module.shots}
     if module.after:
         files[OPTIMIZED] = module.after
+    files |= dict(module.finals)
     return files | {f"run{i}": name for i, name in enumerate(module.runs, 1)}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphlab.capture.file import File
 from graphlab.capture.xla.hlo_messages import binary_message, held_in
-from graphlab.capture.xla.hlo_proto import buffer_sizes
+from graphlab.capture.xla.hlo_proto import SIZES, buffer_sizes
 
 _MOST = 256 << 20  # bytes of a text that are read
 
@@ -20,9 +20,7 @@ _CUMULATIVE = re.compile(rb"\(cumulative: (\d{1,18}) bytes\)")
 
 def text_sizes(file: File) -> Mapping[str, int] | None:
     """A ``…-buffer-assignment.txt``'s allocations in bytes by what they are for, named as ``buffer_sizes``; None where it has none."""
-    sizes = dict.fromkeys(
-        ("allocations", "bytes", "parameter_bytes", "constant_bytes", "output_bytes", "thread_local_bytes", "temporary_bytes"), 0
-    )
+    sizes = dict.fromkeys(SIZES, 0)
     for match in _ALLOCATION.finditer(file.read(_MOST)):
         size, said = int(match[1]), match[2].partition(b" at ShapeIndex")[0]
         sizes["allocations"] += 1
@@ -32,9 +30,12 @@ def text_sizes(file: File) -> Mapping[str, int] | None:
 
 
 _SAID = (
-    (b", parameter ", "parameter_bytes"), (b", constant", "constant_bytes"), (b"maybe-live-out", "output_bytes"),
+    (b", color ", "other_memory_bytes"),
+    (b", parameter ", "parameter_bytes"),
+    (b", constant", "constant_bytes"),
+    (b"maybe-live-out", "output_bytes"),
     (b", thread-local", "thread_local_bytes"),
-)  # fmt: skip
+)
 
 
 def message_sizes(file: File) -> Mapping[str, Any] | None:

@@ -21,8 +21,11 @@ SNAPSHOT = re.compile(
 )
 """A module dumped after a pass: ``module_0003.f.0011.dot-library-passes.after_dot_decomposer.before_fusion.txt``."""
 _BEFORE = re.compile(rf"{_TIME}(?P<module>.+)\.(?P<kind>before_optimizations)(?P<form>{_FORM})")
-_AFTER = re.compile(rf"{_TIME}(?P<module>.+?)\.(?P<kind>(?:sm_\d+\.\d+[a-z]?_)?(?:[\w:+\-]+?_)?after_optimizations\w*)(?P<form>{_FORM})")
+_AFTER = re.compile(
+    rf"{_TIME}(?P<module>.+?)\.(?P<kind>(?:sm_\d+\.\d+[a-z]?_)?(?:[\w:+\-]+?_)?(?:after_optimizations\w*|after_codegen))(?P<form>{_FORM})"
+)
 _RUN = re.compile(rf"{_TIME}(?P<module>.+)\.(?P<kind>snapshot\.-?\d+|snapshot|[\w.]*unoptimized_hlo_snapshot[\w.\-]*)(?P<form>{_FORM})")
+_TPU = re.compile(r"\.cl_\d+$")  # libtpu puts the version it was built at behind the name
 _NUMBER = re.compile(r"module_(\d+)\.(.+)")
 
 START = "pipeline-start"
@@ -60,6 +63,7 @@ class Dumped:
         prefix: what all their names begin with, a time apart: ``module_0016.jit_f``.
         before: the file of the module as XLA was given it, empty where it was not dumped.
         after: that of the module as XLA made it.
+        finals: what else was dumped at the end, by name: ``after_codegen``, ``after_optimizations_before_buffer_assignment``.
         platform: what ``after``'s name says: ``cpu``, ``sm_8.0_gpu``, ``tpu``; empty where it says nothing.
         shots: the module around passes, in order.
         runs: the module with the arguments of a run, each time it ran.
@@ -70,6 +74,7 @@ class Dumped:
     before: str
     after: str
     platform: str
+    finals: tuple[tuple[str, str], ...]
     shots: tuple[Shot, ...]
     runs: tuple[str, ...]
     others: tuple[str, ...]
@@ -78,7 +83,7 @@ class Dumped:
     def name(self) -> str:
         """``jit_f``."""
         match = _NUMBER.fullmatch(self.prefix)
-        return match[2] if match else self.prefix
+        return _TPU.sub("", match[2] if match else self.prefix)
 
     @property
     def number(self) -> int | None:
@@ -111,11 +116,17 @@ def dumped(names: Iterable[str]) -> list[Dumped]:
     others = _owners(rest, prefixes)
     return [
         Dumped(
-            prefix, _first(befores.get(prefix, [])), _first(_last_kind(afters.get(prefix, []))), _platform(afters.get(prefix, [])),
-            tuple(_shots(shots.get(prefix, []))), tuple(match[0] for match in runs.get(prefix, [])), tuple(others.get(prefix, ())),
+            prefix,
+            before=_first(befores.get(prefix, [])),
+            after=_first(_optimized(afters.get(prefix, []))),
+            platform=_platform(prefix, afters.get(prefix, [])),
+            finals=_finals(afters.get(prefix, [])),
+            shots=tuple(_shots(shots.get(prefix, []))),
+            runs=tuple(match[0] for match in runs.get(prefix, [])),
+            others=tuple(others.get(prefix, ())),
         )
         for prefix in prefixes
-    ]  # fmt: skip
+    ]
 
 
 def _order(prefix: str) -> tuple[int, str]:
@@ -129,15 +140,25 @@ def _first(found: list[re.Match[str]]) -> str:
     return max((match[0] for match in found if FORMS.index(match["form"]) == best), default="")
 
 
-def _last_kind(found: list[re.Match[str]]) -> list[re.Match[str]]:
+def _optimized(found: list[re.Match[str]]) -> list[re.Match[str]]:
     """Where XLA dumped the optimized module more than once (``after_optimizations_before_buffer_assignment``), the plain one."""
-    shortest = min((len(match["kind"]) for match in found), default=0)
-    return [match for match in found if len(match["kind"]) == shortest]
+    optimized = [match for match in found if "after_optimizations" in match["kind"]]
+    shortest = min((len(match["kind"]) for match in optimized), default=0)
+    return [match for match in optimized if len(match["kind"]) == shortest]
 
 
-def _platform(found: list[re.Match[str]]) -> str:
-    kinds = sorted((match["kind"] for match in found), key=len)
-    return kinds[0].partition("after_optimizations")[0].rstrip("_") if kinds else ""
+def _platform(prefix: str, found: list[re.Match[str]]) -> str:
+    kinds = [match["kind"] for match in found if "after_optimizations" in match["kind"]]
+    said = min(kinds, key=len, default="").partition("after_optimizations")[0].rstrip("_")
+    return said or ("tpu" if _TPU.search(prefix) else "")
+
+
+def _finals(found: list[re.Match[str]]) -> tuple[tuple[str, str], ...]:
+    kinds: dict[str, list[re.Match[str]]] = {}
+    for match in found:
+        kinds.setdefault(match["kind"], []).append(match)
+    plain = {match["kind"] for match in _optimized(found)}
+    return tuple((kind, _first(matches)) for kind, matches in sorted(kinds.items()) if kind not in plain)
 
 
 def _shots(found: list[re.Match[str]]) -> list[Shot]:

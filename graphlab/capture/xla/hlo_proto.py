@@ -95,15 +95,22 @@ def _facts(held: Held) -> dict[str, Any]:
     return found
 
 
+SIZES = (
+    "allocations", "bytes", "parameter_bytes", "constant_bytes", "output_bytes", "thread_local_bytes", "temporary_bytes",
+    "other_memory_bytes",
+)  # fmt: skip
+"""What :func:`buffer_sizes` tells; the last are those of other memories than the main one (a TPU's VMEM), whatever they are for."""
+
+
 def buffer_sizes(buffers: Any) -> FrozenDict[str, int]:
     """A BufferAssignmentProto's allocations in numbers: how many, and bytes by what they are for."""
-    sizes = dict.fromkeys(
-        ("allocations", "bytes", "parameter_bytes", "constant_bytes", "output_bytes", "thread_local_bytes", "temporary_bytes"), 0
-    )
+    sizes = dict.fromkeys(SIZES, 0)
     for one in buffers.buffer_allocations:
         sizes["allocations"] += 1
         sizes["bytes"] += one.size
-        if one.is_entry_computation_parameter:
+        if one.color:
+            sizes["other_memory_bytes"] += one.size
+        elif one.is_entry_computation_parameter:
             sizes["parameter_bytes"] += one.size
         elif one.is_constant:
             sizes["constant_bytes"] += one.size

@@ -58,6 +58,15 @@ def test_reports_about_a_module_are_not_the_module() -> None:
     assert set(module.others) == set(names(*tails))
 
 
+def test_a_tpus_dump_has_more_than_one_end_and_a_version_behind_the_name() -> None:
+    tails = ("before_optimizations.txt", "after_optimizations.txt", "after_optimizations_before_buffer_assignment.txt", "after_codegen.txt")
+    given = names(*tails, "tpu_comp_env.txt", module="module_0003.jit_f.cl_1014260217")
+    (module,) = dumped([*given, "module_0003.jit_f.cl_1014260217"])
+    assert (module.name, module.platform, module.after) == ("jit_f", "tpu", given[1])
+    assert module.finals == (("after_codegen", given[3]), ("after_optimizations_before_buffer_assignment", given[2]))
+    assert module.others == (given[4],)
+
+
 def test_names_with_dots_and_times_before_them() -> None:
     given = [
         "1795379285442568.module_0003.jit_f.g.before_optimizations.txt",
@@ -116,7 +125,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "module_0007.jit_f.cpu_after_optimizations-buffer-assignment.txt").write_text(
         "BufferAssignment:\nallocation 0: size 64, parameter 0, shape |f32[4,4]| at ShapeIndex {}:\n value: <1 p @0> (size=64,offset=0)\n"
         "allocation 1: size 4, output shape is |f32[]|, maybe-live-out:\nallocation 2: size 8, constant:\n"
-        "allocation 3: size 100, preallocated-temp:\nallocation 4: size 3, thread-local:\n"
+        "allocation 3: size 100, preallocated-temp:\nallocation 4: size 3, page 0, thread-local:\n"
+        "allocation 5: size 7, color 1, page 0, preallocated-temp:\n"
     )
     (tmp_path / "module_0007.jit_f.cpu_after_optimizations-live-range.txt").write_text(
         "HloLiveRange (max 3):\n  Live ranges at 2 (peak):\n"

@@ -153,9 +153,10 @@ def test_buffers_are_added_up_by_what_they_are_for() -> None:
         (3, "is_thread_local"),
     ):
         message.buffer_assignment.buffer_allocations.add(size=size, **({flag: True} if flag else {}))
+    message.buffer_assignment.buffer_allocations.add(size=7, color=1, maybe_live_out=True)
     assert read(message).meta["buffer_assignment"] == {
-        "allocations": 5, "bytes": 139, "parameter_bytes": 24, "constant_bytes": 4, "output_bytes": 8, "thread_local_bytes": 3,
-        "temporary_bytes": 100,
+        "allocations": 6, "bytes": 146, "parameter_bytes": 24, "constant_bytes": 4, "output_bytes": 8, "thread_local_bytes": 3,
+        "temporary_bytes": 100, "other_memory_bytes": 7,
     }  # fmt: skip
 
 
