@@ -142,7 +142,7 @@ class _Region:
             effects = ("random",)
         data: dict[str, Any] = {
             "kind": "op", "op": op, "attrs": FrozenDict(attrs), "effects": effects, "scope": self._scope,
-            "canonical": None if layer.custom else _canonical(layer, call, info.canonical), "synthetic": layer.added,
+            "canonical": None if layer.custom else _canonical(layer, info.canonical), "synthetic": layer.added,
         }  # fmt: skip
         if id != layer.name:
             data["name"] = layer.name
@@ -302,7 +302,7 @@ class _Region:
         given: list[Dims | None] = [t.dims if isinstance(t, TensorType) else None for t in taken]  # type: ignore[misc]
         if layer.input_dims is not None and len(given) == 1 and given[0] is None:
             given = [layer.input_dims]
-        found = results(layer, given) if layer.model is None else ()
+        found = results(layer, given) if layer.model is None and not _is_operation(layer) else ()
         dims = found[port] if port < len(found) else None
         dtype = _result_dtype(layer, [t.dtype for t in taken if isinstance(t, TensorType)], stored)
         return TensorType(dtype, dims) if dtype else _UNKNOWN
@@ -362,7 +362,7 @@ def _dtype(layer: Layer) -> str:
 
 def _result_dtype(layer: Layer, taken: list[str], stored: list[str]) -> str:
     """The element type of a layer's result: that it computes in, or, where it only moves elements, that of integers it takes."""
-    if layer.custom or layer.kind in _OTHER_DTYPES or layer.module.startswith("keras.src.ops"):
+    if layer.custom or layer.kind in _OTHER_DTYPES or _is_operation(layer):
         return ""
     if layer.kind in _MOVES and taken and "float" not in taken[0]:
         return taken[0]
@@ -372,18 +372,24 @@ def _result_dtype(layer: Layer, taken: list[str], stored: list[str]) -> str:
 def _op(layer: Layer) -> str:
     if layer.package:
         return f"keras.{layer.package}>{layer.kind}"
-    if layer.module.startswith(("keras.src.ops", "keras.ops")):
+    if _is_operation(layer):
         return f"keras.ops.{layer.kind}"
     return f"keras.{layer.kind}"
 
 
-def _canonical(layer: Layer, call: LayerCall, named: str | None) -> str | None:
+def _is_operation(layer: Layer) -> bool:
+    """Whether it is an operation of ``keras.ops`` and no layer. An .h5 names no module: there a layer that merges takes a list."""
+    if layer.module:
+        return layer.module.startswith(("keras.src.ops", "keras.ops"))
+    listless = any("args" in call.arguments for call in layer.calls)
+    return layer.kind in _MERGES and (listless or (layer.kind == "Concatenate" and not layer.config.keys() & {"axis", "concat_axis"}))
+
+
+def _canonical(layer: Layer, named: str | None) -> str | None:
     """The ONNX operator, where the layer's settings leave it that."""
     config, kind = layer.config, layer.kind
-    if layer.module.startswith("keras.src.ops"):
+    if _is_operation(layer):
         return named
-    if kind in _MERGES and "args" in call.arguments:
-        return None  # with a number, or an operation of that name: files of Keras 3's .h5 do not tell them apart
     activation = config.get("activation")
     if kind == "Activation":
         return ACTIVATIONS.get(activation) if isinstance(activation, str) else None

@@ -26,7 +26,8 @@ _SAME = frozenset(
 """)
 )
 _MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
-_CONVOLUTIONS = {f"{prefix}Conv{n}D": n for prefix in ("", "Separable") for n in (1, 2, 3)}
+_CONVOLUTIONS = {f"{prefix}Conv{n}D": n for prefix in ("", "Separable", "Depthwise") for n in (1, 2, 3)}
+_TRANSPOSED = {f"Conv{n}DTranspose": n for n in (1, 2, 3)}
 _POOLS = {f"{kind}Pooling{n}D": n for kind in ("Max", "Average") for n in (1, 2, 3)}
 _GLOBAL = {f"Global{kind}Pooling{n}D": n for kind in ("Max", "Average") for n in (1, 2, 3)}
 _AROUND = {f"{kind}{n}D": n for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3)}
@@ -42,10 +43,10 @@ def results(layer: Layer, given: Sequence[Dims | None]) -> tuple[Dims | None, ..
     config = layer.config
     first = given[0] if given else None
     kind = layer.kind
-    if layer.custom or layer.module.startswith("keras.src.ops"):
+    if layer.custom:
         return (None,)
     if kind in _MERGES:
-        return (first if first is not None and all(dims == first for dims in given) else None,)
+        return (_merged(given),)
     if kind == "Concatenate":
         return (_concatenated(given, config.get("axis")),)
     if first is None:
@@ -77,7 +78,7 @@ def _single(kind: str, config: Mapping[str, Any], x: Dims) -> Dims | None:
         return (x[0], *(x[d or 0] for d in order or ())) if fits else None
     if kind == "Reshape":
         return _reshaped(config.get("target_shape"), x)
-    rank = next((table[kind] for table in (_CONVOLUTIONS, _POOLS, _GLOBAL, _AROUND) if kind in table), None)
+    rank = next((table[kind] for table in (_CONVOLUTIONS, _TRANSPOSED, _POOLS, _GLOBAL, _AROUND) if kind in table), None)
     if rank is None or len(x) != rank + 2:
         return None
     layout = config.get("data_format")
@@ -91,8 +92,9 @@ def _single(kind: str, config: Mapping[str, Any], x: Dims) -> Dims | None:
         if config.get("keepdims"):
             return (x[0], *(1,) * rank, channels) if last else (x[0], channels, *(1,) * rank)
         return (x[0], channels)
-    if kind in _CONVOLUTIONS:
-        channels = _int(config, "filters")
+    if kind in _CONVOLUTIONS or kind in _TRANSPOSED:
+        many = _int(config, "depth_multiplier") if kind.startswith("Depthwise") else 0
+        channels = _int(config, "filters") if many == 0 else None if channels is None or many is None else channels * many
         window, strides, dilation = (
             _each(config.get(k), rank, d) for k, d in (("kernel_size", None), ("strides", 1), ("dilation_rate", 1))
         )
@@ -107,6 +109,11 @@ def _single(kind: str, config: Mapping[str, Any], x: Dims) -> Dims | None:
     padding = config.get("padding")
     if padding not in ("valid", "same", "causal"):
         return None
+    if kind in _TRANSPOSED:
+        if config.get("output_padding") is not None or padding == "causal":
+            return None
+        grown = tuple(_grown(d, w, s, r, str(padding)) for d, w, s, r in zip(space, window, strides, dilation, strict=True))
+        return (x[0], *grown, channels) if last else (x[0], channels, *grown)
     made = tuple(_window(d, w, s, r, str(padding)) for d, w, s, r in zip(space, window, strides, dilation, strict=True))
     return (x[0], *made, channels) if last else (x[0], channels, *made)
 
@@ -117,6 +124,13 @@ def _window(size: int | None, window: int, stride: int, dilation: int, padding: 
     if padding == "valid":
         size -= (window - 1) * dilation
     return max(0, -(-size // stride))
+
+
+def _grown(size: int | None, window: int, stride: int, dilation: int, padding: str) -> int | None:
+    """Of a transposed convolution."""
+    if size is None:
+        return None
+    return size * stride + (max((window - 1) * dilation + 1 - stride, 0) if padding == "valid" else 0)
 
 
 def _around(kind: str, config: Mapping[str, Any], space: Dims, rank: int) -> Dims | None:
@@ -156,6 +170,20 @@ def _both_ways(layer: Layer, x: Dims) -> Dims | None:
     if mode == "concat":
         return (*one[:-1], 2 * one[-1])
     return one if mode in ("sum", "mul", "ave") else None
+
+
+def _merged(given: Sequence[Dims | None]) -> Dims | None:
+    """Dims of an elementwise operation on arrays of one rank; a 1 is spread."""
+    known = [dims for dims in given if dims is not None]
+    if len(known) != len(given) or not known or len({len(dims) for dims in known}) != 1:
+        return None
+    made: list[int | None] = []
+    for sizes in zip(*known, strict=True):
+        wide = {size for size in sizes if size != 1}
+        if len(wide) > 1 and None not in wide:
+            return None
+        made.append(1 if not wide else wide.pop() if len(wide) == 1 else None)
+    return tuple(made)
 
 
 def _concatenated(given: Sequence[Dims | None], axis: object) -> Dims | None:

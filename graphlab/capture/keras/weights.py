@@ -28,6 +28,9 @@ _VARIABLES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Names of a layer's variables in the order that Keras 3 numbers them."""
 
+_PARTS = ("forward_layer", "backward_layer", "query_dense", "key_dense", "value_dense", "output_dense")
+"""Parts of a layer that Keras makes in another order than that of their names."""
+
 _BUFFERS = ("moving_mean", "moving_variance", "moving_stddev", "seed_generator", "running_mean", "running_std", "count", "mean", "variance")
 
 
@@ -158,11 +161,14 @@ def _listed(group: Group, attribute: str) -> list[str]:
 
 
 def _ordered(group: Group) -> list[Dataset]:
-    """The arrays below a group in the order of their paths, numbers as numbers."""
-    return sorted(
-        group.datasets(),
-        key=lambda array: [(not part.isdigit(), len(part) if part.isdigit() else 0, part) for part in array.name.split("/")],
-    )
+    """The arrays below a group in the order of ``layer.weights``: numbers as numbers, parts as Keras makes them, others by name."""
+    return sorted(group.datasets(), key=lambda array: [_rank(part) for part in array.name.split("/")])
+
+
+def _rank(part: str) -> tuple[int, int, str]:
+    if part.isdigit():
+        return (0, len(part), part)
+    return (1, _PARTS.index(part) if part in _PARTS else len(_PARTS), part)
 
 
 def _weight(array: Dataset, group: Group, layer: Layer | None = None) -> Weight:

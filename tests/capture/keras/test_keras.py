@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphlab
 from graphlab.capture.dispatch import load
 from graphlab.ir.program import Program
 from graphlab.ir.values import TensorType
@@ -196,6 +197,12 @@ def test_signatures_name_inputs_and_outputs(programs: Programs) -> None:
         signature = programs["branched", ending].signatures["branched"]
         assert [slot.name for slot in signature.inputs] == ["image", "vector"]
         assert [slot.name for slot in signature.outputs] == ["main", "aux"]
+
+
+def test_a_model_is_the_same_in_both_formats(programs: Programs) -> None:
+    for name in MODELS:
+        changes = graphlab.diff(programs[name, ".keras"], programs[name, ".h5"]).changes
+        assert [str(change) for change in changes] == [], name
 
 
 def test_training_and_version_are_told(tmp_path: Path) -> None:
