@@ -3,7 +3,7 @@
 For a TPU libtpu compiles, for a GPU JAX's CUDA plugin; each is given a topology instead of devices. The program that comes
 out cannot be run here, but it is the one that would run: its instructions, its memory and, on a TPU, its estimated time.
 
-Takes JAX programs (as StableHLO), TensorFlow functions (as tf2xla's HLO) and HLO text files. XLA's own
+Takes JAX programs (as StableHLO), TensorFlow functions (as tf2xla's HLO), and files of HLO and StableHLO. XLA's own
 front door is StableHLO, so HLO goes in by ``hlo_to_stablehlo``: a module that is already optimized for
 some device (fusions, custom calls of another backend) is refused there or later, in XLA's words.
 
@@ -101,7 +101,7 @@ class Options:
 
 
 def takes(program: Program) -> bool:
-    """JAX and TensorFlow programs captured live, and HLO text files."""
+    """JAX and TensorFlow programs captured live, and files of HLO and StableHLO."""
     return xla_inputs.takes(program)
 
 

@@ -18,7 +18,12 @@ VERSION_SEEN = "0.10.2"
 
 # module -> names in it that are used here
 NEEDED: Mapping[str, tuple[str, ...]] = {
-    "jaxlib._jax": ("mlir.hlo_to_stablehlo", "mlir.mlir_module_to_xla_computation", "hlo_module_cost_analysis", "JaxRuntimeError"),
+    "jaxlib._jax": (
+        "mlir.hlo_to_stablehlo",
+        "mlir.mlir_module_to_xla_computation",
+        "hlo_module_cost_analysis",
+        "JaxRuntimeError",
+    ),
     "jaxlib._hlo": ("hlo_module_from_text", "HloModule.from_serialized_hlo_module_proto", "HloModule.computations"),
     "jaxlib.xla_client": ("make_cpu_client", "CompileOptions", "DeviceList", "DeviceAssignment.create"),
 }
@@ -84,6 +89,13 @@ def hlo_from_stablehlo(module: str | bytes) -> Any:
     """StableHLO, as text or bytecode → ``HloModule``."""
     jax, _, _ = require()
     return jax.mlir.mlir_module_to_xla_computation(module, use_tuple_args=False, return_tuple=False).as_hlo_module()
+
+
+def stablehlo_from_bytecode(bytecode: bytes) -> str | bytes:
+    """StableHLO bytecode as XLA's calls take it: a portable artifact (VHLO) as text, other bytecode as it is."""
+    from graphlab.capture.xla.mlir import from_portable
+
+    return from_portable(bytecode) if b"StableHLO_v" in bytecode[:64] else bytecode
 
 
 def stablehlo_from_hlo(module: Any) -> bytes:

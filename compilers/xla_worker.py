@@ -9,6 +9,7 @@ from typing import Any
 
 from graphlab import child
 from graphlab.compilers import xla_jaxlib
+from graphlab.errors import FormatError
 
 
 def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -23,6 +24,8 @@ def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         return _compile(request, folder)
     except xla_jaxlib.refusals() as error:
         raise child.Refused(str(error).strip()) from error
+    except FormatError as error:  # jaxlib's MLIR parser
+        raise child.Refused(error.found) from error
 
 
 def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     stablehlo: str | bytes
     match request["form"]:
         case "stablehlo":
-            stablehlo = data.decode()
+            stablehlo = xla_jaxlib.stablehlo_from_bytecode(data) if data.startswith(b"ML\xefR") else data.decode()
             given = xla_jaxlib.hlo_from_stablehlo(stablehlo)
         case "hlo text":
             given = xla_jaxlib.hlo_from_text(data.decode())
@@ -46,7 +49,7 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     text = given.to_string()
     (folder / "input.hlo").write_text(text)
-    if isinstance(stablehlo, bytes):  # HLO goes in by StableHLO; the way back from there folds constants
+    if request["form"] != "stablehlo":  # HLO goes in by StableHLO; the way back from there folds constants
         (folder / "imported.hlo").write_text(xla_jaxlib.hlo_from_stablehlo(stablehlo).to_string())
     before = xla_jaxlib.count(given)
     header = text.partition("\n")[0]

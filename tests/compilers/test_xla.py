@@ -61,6 +61,40 @@ def test_it_takes_hlo_text_and_not_a_program_without_its_artifact() -> None:
     assert not xla.takes(Program(program.graphs, program.entry, Source("jax", "jaxpr")))
 
 
+STABLEHLO = """module @dense {
+  func.func public @main(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>) -> tensor<4x16xf32> {
+    %0 = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] : (tensor<4x8xf32>, tensor<8x16xf32>) -> tensor<4x16xf32>
+    return %0 : tensor<4x16xf32>
+  }
+}
+"""
+
+
+def test_it_takes_stablehlo_text(tmp_path: Path) -> None:
+    path = tmp_path / "dense.mlir"
+    path.write_text(STABLEHLO)
+    assert measured(graphlab.compile(graphlab.load(path)), "flops") == 2 * 4 * 8 * 16
+
+
+def test_it_takes_what_jax_exports(tmp_path: Path) -> None:
+    exported = jax.export.export(jax.jit(lambda x, w: x @ w))(
+        jax.ShapeDtypeStruct((4, 8), "float32"), jax.ShapeDtypeStruct((8, 16), "float32")
+    )
+    path = tmp_path / "dense.bin"
+    path.write_bytes(exported.serialize())
+    assert measured(graphlab.compile(graphlab.load(path)), "flops") == 2 * 4 * 8 * 16
+
+
+def test_stablehlo_that_mlir_does_not_take_is_refused_in_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "bad.mlir"
+    path.write_text(
+        STABLEHLO.replace("tensor<4x16xf32>\n    return", "tensor<5x16xf32>\n    return").replace("%0 : tensor<4x16", "%0 : tensor<5x16")
+    )
+    with pytest.raises(CompileError) as info:
+        graphlab.compile(graphlab.load(path))
+    assert info.value.reason == "refused"
+
+
 def test_flops_of_a_dense_layer_are_the_hand_count(dense: Compiled) -> None:
     assert measured(dense, "flops") == 2 * 4 * 8 * 16 + 4 * 16 + 4 * 16
 

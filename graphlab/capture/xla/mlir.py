@@ -40,6 +40,29 @@ def parse_module(text: str | bytes) -> Any:
     Raises:
         FormatError: the parser refuses it.
     """
+    ir, _ = bindings()
+    try:
+        return ir.Module.parse(text, _context())
+    except (ir.MLIRError, ValueError) as error:
+        raise FormatError("parse MLIR", found=str(error).strip().split("\n")[0], do="check that the text is a whole module") from error
+
+
+def from_portable(artifact: bytes) -> str:
+    """A StableHLO portable artifact (VHLO bytecode, as ``jax.export`` writes it) as StableHLO text with its locations.
+
+    Raises:
+        FormatError: jaxlib does not take it (it is of a later version).
+    """
+    ir, stablehlo = bindings()
+    try:
+        module = stablehlo.deserialize_portable_artifact(_context(), artifact)
+    except (ir.MLIRError, ValueError) as error:
+        found = str(error).strip().split("\n")[0]
+        raise FormatError("deserialize a portable artifact", found=found, do="install a later jaxlib") from error
+    return str(module.operation.get_asm(enable_debug_info=True))
+
+
+def _context() -> Any:
     ir, stablehlo = bindings()
     from jaxlib.mlir._mlir_libs import _jax_mlir_ext
     from jaxlib.mlir.dialects import chlo, mhlo, sdy
@@ -53,7 +76,4 @@ def parse_module(text: str | bytes) -> Any:
     for dialect in (stablehlo, chlo, sdy):
         dialect.register_dialect(context)
     mhlo.register_mhlo_dialect(context)
-    try:
-        return ir.Module.parse(text, context)
-    except (ir.MLIRError, ValueError) as error:
-        raise FormatError("parse MLIR", found=str(error).strip().split("\n")[0], do="check that the text is a whole module") from error
+    return context
