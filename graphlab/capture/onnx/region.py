@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from graphlab.capture.onnx import bodies, origin, quantization
+from graphlab.capture.onnx import bodies, infer, origin, quantization
 from graphlab.capture.onnx.attributes import Attributes, properties
 from graphlab.capture.onnx.bodies import Body, Site
 from graphlab.capture.onnx.sharding import configurations, sharded, shardings
@@ -299,7 +299,11 @@ class Region:
         if absent:
             data["absent"] = tuple(absent)
         if "outputs" not in data and given:
-            data["outputs"] = tuple([self.type(value) if value else OMITTED for value in given])
+            types = [self.type(value) if value else OMITTED for value in given]
+            if types[0] is UNKNOWN:
+                operands = [self.type(value) if value else UNKNOWN for value in inputs]
+                types[0] = self._types[given[0]] = infer.result(operator.op, operands, attrs or EMPTY)
+            data["outputs"] = tuple(types)
         if model.has_devices and node.device_configurations:
             attrs = self._devices(node, attrs)
         if attrs:

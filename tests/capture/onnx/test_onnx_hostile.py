@@ -147,7 +147,8 @@ def _samples(folder: Path, text: Text) -> list[Path]:
 
 
 def test_the_readers_contract_holds(tmp_path: Path, text: Text) -> None:
-    for parameters in reader_checks(*_samples(tmp_path, text)):
+    control, _, _, function = _samples(tmp_path, text)
+    for parameters in reader_checks(control, function):
         check, path = getattr(parameters, "values", parameters)
         check(path)
 
