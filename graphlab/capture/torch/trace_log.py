@@ -1,4 +1,4 @@
-"""Reader of ``TORCH_TRACE`` logs: every compile with its graphs in order, and what it says of breaks and recompiles.
+"""Reader of ``TORCH_TRACE`` and ``TORCH_LOGS`` logs: every compile with its graphs in order, and what it says of breaks and recompiles.
 
 A graph is kept as the code text that ``print_readable`` writes; it is parsed when its stage is loaded, never run. A
 directory of one log for each rank (``TORCH_TRACE=dir``) is read as one log, its compiles named by file.
@@ -20,14 +20,14 @@ from graphlab.capture.torch.fx_program import program
 from graphlab.capture.torch.pt2_graph import Payloads, program as exported
 from graphlab.capture.torch.pt2_schema import Decoder, parsed
 from graphlab.capture.torch.trace_notes import NOTED, Files, Note, notes
-from graphlab.capture.torch.trace_records import Record, begins, payload, records
+from graphlab.capture.torch.trace_records import Record, begins, messages, payload, records
 from graphlab.capture.unique import Names
 from graphlab.compilers.results import Artifact, Compiled, Measured, Metric, Stage
 from graphlab.errors import FormatError, GraphlabError, SelectError
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.program import Program, Source
 
-READS = "TORCH_TRACE logs of torch.compile and torch.export, one file or a directory of them"
+READS = "TORCH_TRACE logs of torch.compile and torch.export, one file or a directory of them; what TORCH_LOGS prints"
 
 UNKNOWN = "unknown"
 """Where records go that name no compile: torch.export's, AOTInductor's."""
@@ -199,14 +199,14 @@ class _Reader:
         self._version = ""
 
     def run(self) -> TraceLog:
-        found = list(self._each())
+        found = list(self._each()) or list(messages(self._file))
         ranks = {record.rank for record in found if record.compile_id}
         for record in found:
             id = record.compile_id or UNKNOWN
             self._take(record, f"rank{record.rank}/{id}" if len(ranks) > 1 and record.rank else id)
         if not found:
             raise FormatError(
-                f"read {self._file.name}", found="it has no sound record of a TORCH_TRACE log", do="compile again with TORCH_TRACE set"
+                f"read {self._file.name}", found="it has no sound record of a compile log", do="compile again with TORCH_TRACE set"
             )
         if self._damaged:
             lines = "1 line" if len(self._damaged) == 1 else f"{len(self._damaged):,} lines"
@@ -227,7 +227,7 @@ class _Reader:
 
     def _text(self, record: Record, limit: int | None = None) -> str:
         length = record.length if limit is None else min(record.length, limit)
-        return payload(bytes(self._view[record.offset : record.offset + length]))
+        return payload(bytes(self._view[record.offset : record.offset + length]), printed=record.printed)
 
     def _take(self, record: Record, id: str) -> None:
         if record.length:

@@ -23,11 +23,12 @@ NOTED = frozenset((
 ))  # fmt: skip
 """Records whose payload or fields make a note."""
 
-_WHERE = re.compile(r"Graph break in user code at (?P<file>[^\n]+?):(?P<line>\d{1,9})\n")
+_WHERE = re.compile(r"Graph break(?: \([^)\n]*\))? in user code at (?P<file>[^\n]+?):(?P<line>\d{1,9})\n")
 _HINT = re.compile(r"^\s*Hint: (.+)$", re.MULTILINE)
 _EXPLANATION = re.compile(r"^\s*Explanation: (.+)$", re.MULTILINE)
 _ERROR = re.compile(r"^(?!\s|File )([\w.]+(?:Error|Exception|Unsupported|Failed|Exit|Warning)\w*): (.*)$", re.MULTILINE)
-_CAUSE = re.compile(r"^\[?(?P<after>!?\d+(?:/\d+)*)\]?: (?P<reason>.+)$", re.MULTILINE)
+_RECOMPILED = re.compile(r"Recompiling function (?P<function>\S+) in (?P<file>[^\n]+?):(?P<line>\d{1,9})\n")
+_CAUSE = re.compile(r"^[\s-]*\[?(?P<after>!?\d+(?:/\d+)*)\]?: (?P<reason>.+)$", re.MULTILINE)
 _MAX_TEXT = 2000
 
 
@@ -108,9 +109,12 @@ def _recompiles(text: str, record: Record) -> Iterator[Note]:
     held = _parsed(text)
     if isinstance(held, list):
         text = "\n".join(str(each) for each in held)
+    place: dict[str, Any] = {}
+    if told := _RECOMPILED.search(text):
+        place = {"file": told["file"], "line": int(told["line"]), "function": told["function"]}
     found = list(_CAUSE.finditer(text))
     for each in found[:50]:
-        yield _note("recompile", _line(each["reason"]), after=each["after"], of=record.compile_id)
+        yield _note("recompile", _line(each["reason"]), **place, after=each["after"], of=record.compile_id)
     if not found and text.strip():
         yield _note("recompile", _line(text.strip()), of=record.compile_id)
 

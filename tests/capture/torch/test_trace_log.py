@@ -147,13 +147,44 @@ def test_many_findings_on_one_line_are_folded() -> None:
     assert codes[-1] == "12 more of the same kind on that line"  # fmt: skip
 
 
+def printed(artifact: str, text: str, *, line: int, id: str = "0/0") -> str:
+    prefix = f"V1122 21:20:15.677000 29337 torch/_dynamo/output_graph.py:{line}] [{id}] [__{artifact}] "
+    return "".join(f"{prefix}{each}\n" for each in text.splitlines())
+
+
+def test_what_torch_logs_prints_is_read_alike() -> None:
+    """As TORCH_LOGS=graph_code,aot_graphs,recompiles,graph_breaks prints it, in torch 2.13."""
+    dynamo = "TRACED GRAPH\n ===== __compiled_fn_1 =====\n /site-packages/torch/fx/_lazy_graph_module.py " + GRAPH
+    backward = "TRACED GRAPH\n ===== Backward graph 0 =====\n <eval_with_key>.2 " + GRAPH
+    reason = "Recompiling function f in /home/me/model.py:5\n    triggered by the following guard failure(s):\n    - 0/0: tensor 'x' size\n"
+    text = "".join(
+        (
+            "I1122 21:20:15.677000 29337 torch/fx/experimental/symbolic_shapes.py:4058] [0/0] create_env\n",
+            printed("graph_breaks", BREAK, line=1),
+            printed("graph_code", dynamo, line=2, id="0/0_1"),
+            "print of the model\n",
+            printed("aot_graphs", dynamo.replace("__compiled_fn_1", "Forward graph 0"), line=3, id="0/0_1"),
+            printed("aot_graphs", backward, line=3, id="0/0_1"),
+            printed("recompiles", reason, line=4, id="0/1"),
+        )
+    )
+    file = File.of("out.txt", text.encode())
+    assert trace_log.matches(file)
+    compiles = trace_log.read_log(file).compiles
+    assert [stage.name for stage in compiles["0/0"].stages] == ["dynamo_output_graph", "aot_forward_graph", "aot_backward_graph"]
+    structured = trace_log.read(File.of("x", HAND_MADE.encode()), select="0/0")
+    assert all(graphlab.diff(stage.load(), structured).equal for stage in compiles["0/0"].stages)
+    told = [(finding.code, str(finding.where)) for finding in compile_log.analyze(compiles).findings]
+    assert told == [("GL501", "/home/me/model.py:9"), ("GL502", "/home/me/model.py:5")]
+
+
 @pytest.mark.parametrize("data", [b"", b"V1122 nothing", b"\x00" * 100, b"{}", b"[1, 2]\n", b"class GraphModule(torch.nn.Module):"])
 def test_other_files_are_not_taken(data: bytes) -> None:
     assert not trace_log.matches(File.of("x", data))
 
 
 def test_lines_without_one_sound_record_are_refused() -> None:
-    with pytest.raises(FormatError, match="no sound record"):
+    with pytest.raises(FormatError, match="no sound record of a compile log"):
         trace_log.read(File.of("x.log", b'V1122 19:57:34.907000 1894 a.py:1] {"broken\n'))
 
 
