@@ -13,7 +13,8 @@ from graphlab.capture.xla.hlo_attributes import AttributeReader, Attributes
 from graphlab.capture.xla.hlo_build import NOWHERE, is_scalar
 from graphlab.capture.xla.hlo_lexer import Faults, HloText
 from graphlab.capture.xla.hlo_metadata import Metadata, Origin
-from graphlab.capture.xla.hlo_proto_attributes import Pairs, common, config_text, extra, metadata_pairs
+from graphlab.capture.xla.hlo_proto_attributes import extra
+from graphlab.capture.xla.hlo_proto_common import Pairs, common, config_text, metadata_pairs
 from graphlab.capture.xla.hlo_proto_literals import literal_constant, scalar_text
 from graphlab.capture.xla.hlo_proto_unknown import unknown_fields
 from graphlab.ir.constants import Constant

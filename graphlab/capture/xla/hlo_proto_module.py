@@ -13,7 +13,7 @@ from graphlab.capture.xla.hlo_build import NOWHERE, Builder, Computation
 from graphlab.capture.xla.hlo_calls import resolve
 from graphlab.capture.xla.hlo_metadata import Metadata
 from graphlab.capture.xla.hlo_module import Module
-from graphlab.capture.xla.hlo_proto_attributes import Pairs, frontend_text, metadata_text
+from graphlab.capture.xla.hlo_proto_common import Pairs, frontend_text, metadata_text
 from graphlab.capture.xla.hlo_proto_instruction import ASYNC, InstructionReader, plain
 from graphlab.capture.xla.hlo_proto_shapes import ShapeTexts, join, shape_text
 from graphlab.capture.xla.hlo_proto_shardings import sharding_text
