@@ -88,6 +88,11 @@ class Layout:
             self._big = self.short_text("byteorder") == "big"
         return self._big
 
+    @property
+    def operators(self) -> int:
+        """The version of the operators its code calls; as new as can be where the archive does not say."""
+        return int(self.version) if self.version.isascii() and self.version.isdigit() else 1 << 31
+
     def storages(self, folder: str) -> Storages:
         """The tensors' storages in a folder: ``data`` or ``constants``."""
         return Storages(self, folder)
@@ -214,7 +219,11 @@ def _read(file: File, select: str | None) -> Program:
     if not isinstance(constants, (tuple, list)):
         raise FormatError(f"read {file.name}", found="its table of constants is no tuple", do=_DO, where="constants.pkl")
     reader = Reader(
-        Library(layout.code), tuple(map(script_state.plain, constants)), layout.storages("data"), layout.storages("constants"), file.name
+        Library(layout.code, layout.operators),
+        tuple(map(script_state.plain, constants)),
+        layout.storages("data"),
+        layout.storages("constants"),
+        file.name,
     )
     module = reader.module("", root)
     if module is None:

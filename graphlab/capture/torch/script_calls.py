@@ -12,9 +12,10 @@ from graphlab.capture.torch.script_ir import Block, Node, ScriptGraph, Value, is
 from graphlab.capture.torch.script_passes import clean
 from graphlab.capture.torch.script_schemas import schemas
 from graphlab.capture.torch.script_source import CodeFile, Library, Signature, dotted
-from graphlab.capture.torch.script_types import ANY, BOOL, NONE, TENSOR, UNKNOWN, Type, has_variables, list_of, tuple_of, unify
+from graphlab.capture.torch.script_types import ANY, BOOL, FLOAT, NONE, TENSOR, UNKNOWN, Type, has_variables, list_of, tuple_of, unify
 
 Sugared: TypeAlias = Any
+_DIVISIONS = ("aten::div", "aten::div_")
 MAX_DEPTH = 100
 """Branches within branches that expressions make."""
 _CASTS = {"int": "aten::Int", "float": "aten::Float", "bool": "aten::Bool", "str": "aten::str", "complex": "aten::Complex"}
@@ -199,8 +200,11 @@ class Calls:
         value.type = type
         return value
 
-    def call_operator(self, name: str, args: list[Value], kwargs: dict[str, Value], at: ast.AST) -> Value:
-        """Call a builtin operator: the overload that fits, its defaults filled in."""
+    def call_operator(self, name: str, args: list[Value], kwargs: dict[str, Value], at: ast.AST, *, upgraded: bool = False) -> Value:
+        """Call a builtin operator: the overload that fits, its defaults filled in.
+
+        ``upgraded`` says that the archive's version has been seen to.
+        """
         args = [real(value) for value in args]
         kwargs = {word: real(value) for word, value in kwargs.items()}
         plan = script_match.choose(name, tuple([v.type for v in args]), tuple((w, v.type) for w, v in kwargs.items()))
@@ -219,6 +223,8 @@ class Calls:
                 inputs.append(self.add("prim::ListConstruct", rest, at).output(source[2]))
                 continue
             inputs.append(self.converted(value, steps, at) if steps else value)
+        if name in _DIVISIONS and self.library.version < 4 and not upgraded and plan.schema.overload in ("Tensor", "Scalar"):
+            return self._old_division(name, inputs, at)
         name, schema, turned = script_match.normalized(name, plan, tuple([value.type for value in inputs]))
         if turned:
             inputs[:2] = inputs[1::-1]
@@ -228,6 +234,28 @@ class Calls:
         if plan.schema.varret and not outputs:
             return node.output(UNKNOWN)
         return outputs[0] if len(outputs) == 1 else self._packed(outputs, plan, at)
+
+    def _old_division(self, name: str, pair: list[Value], at: ast.AST) -> Value:
+        """What torch puts in for a division of an archive before version 4, which cut integers' quotients (``div_Tensor_0_3``)."""
+        dividend, divisor = pair
+
+        def other_floats() -> Value:
+            if divisor.type == TENSOR:
+                return self.call_operator("aten::is_floating_point", [divisor], {}, at)
+            if divisor.type.kind != "number":
+                return self.constant(divisor.type.kind == "float", at)
+            node = self.add("prim::isinstance", [divisor], at)
+            node.attrs["types"] = (FLOAT,)
+            return node.output(BOOL)
+
+        floats = self.call_operator("aten::is_floating_point", [dividend], {}, at)
+        either = self.branches(floats, lambda: self.constant(True, at), other_floats, at)
+        return self.branches(
+            either,
+            lambda: self.call_operator(name, pair, {}, at, upgraded=True),
+            lambda: self.call_operator(name, pair, {"rounding_mode": self.constant("trunc", at)}, at, upgraded=True),
+            at,
+        )
 
     def _packed(self, outputs: list[Value], plan: script_match.Plan, at: ast.AST) -> Value:
         type = Type("Tuple", tuple(out.type for out in outputs), fields=plan.schema.fields)

@@ -131,7 +131,13 @@ class _Module:
                 do="read the module it was made from, saved by torch.jit.save",
             )
         constants = tuple(self.value(index, 0) for index in self.numbers(root, 9, "I", 4))
-        reader = Reader(Library(lambda name: self._code(sources, name)), constants, self._tensors(), self._tensors(), self.file.name)
+        reader = Reader(
+            Library(lambda name: self._code(sources, name), self.uint(root, 10) or 1 << 31),
+            constants,
+            self._tensors(),
+            self._tensors(),
+            self.file.name,
+        )
         held = self.value(self.uint(root, 3), 0)
         module = reader.module("", held)
         if module is None:

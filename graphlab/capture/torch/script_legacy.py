@@ -40,7 +40,7 @@ def module(layout: Layout) -> tuple[Reader, Instance]:
 class _Legacy:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.library = Library(lambda qualifier: layout.code(qualifier, "libs") or layout.code(qualifier))
+        self.library = Library(lambda qualifier: layout.code(qualifier, "libs") or layout.code(qualifier), 0)
         self.count = 0
         self.tensors: tuple[TensorRecord, ...] = ()
         self.pickled: Any = ()

@@ -124,10 +124,12 @@ class Library:
 
     Args:
         open: the code file of a qualifier (``__torch__.torch.nn``); ``None`` where the archive has none.
+        version: of the operators that the code calls.
     """
 
-    def __init__(self, open: Callable[[str], CodeFile | None]) -> None:
+    def __init__(self, open: Callable[[str], CodeFile | None], version: int) -> None:
         self._open = open
+        self.version = version
         self._files: dict[str, CodeFile | None] = {}
         self._types: dict[str, Type | None] = {}
         self.classes: dict[str, ScriptClass] = {}

@@ -682,6 +682,14 @@ def test_an_operator_nobody_knows_is_kept_as_it_stands(tmp_path: Path, plain: Pa
     assert [str(type) for type in after.outputs] == ["Tensor"]
 
 
+@pytest.mark.parametrize("body", ["torch.div(x, x)", "torch.div(x, 2)", "torch.div(x, 2.)", "torch.div_(x, x)", "torch.gelu(x)"])
+def test_what_an_older_operator_did_is_written_out_as_torch_does(tmp_path: Path, plain: Path, jit_nodes: Any, body: str) -> None:
+    members = _members(_with_code(tmp_path, plain, f"    return {body}\n"))
+    old = _write(tmp_path / "old.pt", {name: b"2\n" if name.endswith("/version") else data for name, data in members.items()})
+    [nodes] = Oracle(old, jit_nodes).graphs.values()
+    assert _kinds(_told(old)) == {"forward": Counter(node.kind() for node in nodes)}
+
+
 def test_an_archive_of_2019_is_read(tmp_path: Path) -> None:
     weight = np.arange(4, dtype=np.float32)
     model = {
