@@ -32,6 +32,7 @@ BUILTIN: Mapping[Group, Mapping[str, str]] = {
         "hlo_text": "graphlab.capture.xla.hlo_text",
         "mlir_bytecode": "graphlab.capture.mlir.mlir_bytecode",
         "mlir_text": "graphlab.capture.mlir.mlir_text",
+        "jax_export": "graphlab.capture.mlir.jax_export",
         "hlo_proto": "graphlab.capture.xla.hlo_proto",
         "xla_dump": "graphlab.capture.xla.dump_directory",
         "torch_export": "graphlab.capture.torch.pt2",

@@ -36,7 +36,8 @@ _FAMILIES: dict[str, str] = {
     "jax": "jax",
     "onnx": "onnx",
     "tff": "tff",
-    **dict.fromkeys(("hlo", "stablehlo", "mhlo", "vhlo", "chlo", "func", "sdy", "arith", "shape"), "xla"),
+    **dict.fromkeys(("hlo", "stablehlo", "mhlo", "vhlo", "chlo", "func", "sdy", "arith", "shape", "tensor", "cf", "scf", "math", "memref",
+                     "bufferization", "mpmd", "check", "ub", "complex"), "xla"),
 }  # fmt: skip
 
 

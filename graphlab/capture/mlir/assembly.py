@@ -167,7 +167,7 @@ def attributes(reader: ModuleReader, op: Operation) -> None:
         reader.need("<")
         op.attributes.update(reader.dictionary())
         reader.need(">")
-    if reader.take_word("attributes") or reader.at("{"):
+    if reader.take_word("attributes") or (reader.at("{") and not reader.at("{-#")):
         op.attributes.update(reader.dictionary())
 
 

@@ -19,6 +19,7 @@ from graphlab.ir.values import Dim, OpaqueType, TensorType, TokenType, TupleType
 MAX_DEPTH = 60
 """Types, attributes and locations within each other."""
 
+_UNFOLDED = 1 << 24
 _LAZY_TEXT = 1 << 16  # characters of a dense attribute that are fetched from the file again rather than kept
 _PLAIN_TENSOR = re.compile(r"tensor<((?:(?:\d{1,18}|\?)x)*+)([a-z][\w]*+)>", re.ASCII)
 _DIMS = re.compile(r"((?:(?:\d{1,18}|\?)\s*x\s*)*+)")
@@ -50,7 +51,7 @@ class AttributeReader(Lexer):
         told: the type that the number or the elements read last are said to be of.
     """
 
-    __slots__ = ("_alias_values", "_depth", "_types", "aliases", "resources", "slice_of", "told")
+    __slots__ = ("_alias_values", "_depth", "_types", "_unfolded", "aliases", "resources", "slice_of", "told")
 
     def __init__(
         self, text: str, path: str | None = None, pos: int = 0, end: int | None = None, *,
@@ -63,6 +64,7 @@ class AttributeReader(Lexer):
         self._types: dict[str, ValueType] = {}
         self._alias_values: dict[str, Any] = {}
         self.told: ValueType | None = None
+        self._unfolded = 0
         self._depth = 0
 
     def _enter(self) -> None:
@@ -586,6 +588,7 @@ class AttributeReader(Lexer):
         return text
 
     def _alias_text(self, found: re.Match[str]) -> str:
+        """What an alias within a text stands for. All of them together may not unfold without end."""
         alias = self.aliases.get(f"{found[1]}{found[2]}") if found[1] else None
         if alias is None:
             return found[0]
@@ -601,6 +604,9 @@ class AttributeReader(Lexer):
         self._depth -= 1
         self.aliases[name] = alias
         self.pos = back
+        self._unfolded += len(text) + 1
+        if self._unfolded > _UNFOLDED:
+            raise self.wrong(f"aliases that unfold to more than {_UNFOLDED:,} characters")
         return text
 
     # Locations

@@ -17,9 +17,9 @@ from typing import Any
 from graphlab.capture.mlir import rules
 from graphlab.capture.mlir.cfg import Blocks
 from graphlab.capture.mlir.dense import constant, plain
-from graphlab.capture.mlir.locations import Locations
-from graphlab.capture.mlir.locations import users as users_of_paths
+from graphlab.capture.mlir.locations import Locations, users as users_of_paths
 from graphlab.capture.mlir.module import Block, FunctionType, Location, Module, Operation, Region, Value
+from graphlab.capture.mlir.types import type_text
 from graphlab.capture.unique import Names
 from graphlab.capture.xla.hlo_program import numbered
 from graphlab.errors import FormatError
@@ -51,6 +51,7 @@ def build(
     dims: Mapping[str, DimRange] | None = None,
     draws: frozenset[str] = frozenset(),
     where: Callable[[int], str] = str,
+    file: str = "the MLIR module",
 ) -> Program:
     """The program of modules of one file. Of several, graphs are called ``module/function``.
 
@@ -62,6 +63,7 @@ def build(
             plain arithmetic leaves its name to that function: the call has the effect ``random``, the
             arithmetic none.
         where: an operation's offset as messages say it.
+        file: what messages call the file.
 
     Raises:
         FormatError: a value is used outside its region, or a branch does not fit the blocks it goes to.
@@ -74,7 +76,7 @@ def build(
     names = Names()
     for label, module in zip(numbered([module.name or "module" for module in modules]), modules, strict=True):
         column = first_column if first_column is not None else 0 if _is_jax(module) else 1
-        walk = _Walk(graphs, names, table, Locations(module.locations, column), users, draws, where)
+        walk = _Walk(graphs, names, table, Locations(module.locations, column), users, draws, where, file)
         prefix = f"{label}/" if len(modules) > 1 else ""
         public = walk.module(module, prefix)
         signatures.update(public)
@@ -105,8 +107,9 @@ class _Walk:
 
     def __init__(
         self, graphs: dict[str, Graph], names: Names, frames: FrameTable, locations: Locations,
-        users: Callable[[Sequence[Frame]], list[Frame]], draws: frozenset[str], where: Callable[[int], str],
+        users: Callable[[Sequence[Frame]], list[Frame]], draws: frozenset[str], where: Callable[[int], str], file: str,
     ) -> None:  # fmt: skip
+        self.file = file
         self.graphs = graphs
         self.names = names
         self.frames = frames
@@ -187,7 +190,7 @@ class _Walk:
         region.fill_region(op.regions[0], arguments)
         if region.captures:
             raise FormatError(
-                f"read the function '{name}'", found="it uses a value that is made outside of it", do="check that the module is whole",
+                f"read the function '{name}' of {self.file}", found="it uses a value that is made outside of it", do="check that the module is whole",
                 where=self.where(op.where),
             )  # fmt: skip
         inputs = tuple(Slot(graph.node(i).name, graph.node(i).outputs[0]) for i in graph.inputs[: len(entry.arguments)])
@@ -242,6 +245,9 @@ class _Region:
         self._nodes: list[tuple[str, dict[str, Any]]] = []
         self._edges: list[tuple[str, str, int, int]] = []
         self._inputs = 0
+        self._block: Block | None = None
+        self._made: set[Value] | None = None
+        self._deferred: list[tuple[Value, str, int]] = []
 
     def fill_region(self, region: Region, arguments: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
         """Read a region. Every block after the first becomes a graph of its own. ``arguments``: names and attributes of a function's."""
@@ -269,12 +275,16 @@ class _Region:
         if blocks is not None and names is not None:
             for value in blocks.needs[block]:
                 self._resolve(value)
+        self._block = block
         last = len(block.operations) - 1
         for i, op in enumerate(block.operations):
             if op.successors and blocks is not None and names is not None:
                 self._branch(op, blocks, names)
             else:
                 self._operation(op, is_last=i == last)
+        for value, id, slot in self._deferred:
+            place = self._places[value]
+            self._edges.append((place[0], id, place[1], slot))
         if not any(data["kind"] == "output" for _, data in self._nodes[-1:]):
             self._nodes.append((self.ids.take("output"), {"kind": "output", "synthetic": True}))
         self.graph.fill(self._nodes, self._edges)
@@ -290,6 +300,13 @@ class _Region:
         self._inputs += 1
         self._places[value] = (id, 0)
         self._nodes.append((id, data))
+
+    def _is_made_later(self, value: Value) -> bool:
+        """Whether an operation further down makes it, as it may in regions that are graphs and no sequences."""
+        if self._made is None:
+            operations = [] if self._block is None else self._block.operations
+            self._made = {result for op in operations for result in op.results}
+        return value in self._made
 
     def _resolve(self, value: Value) -> _Place:
         place = self._places.get(value)
@@ -319,7 +336,12 @@ class _Region:
             self._regions(op, short, id, calls, captured)
         edges = self._edges
         for slot, value in enumerate([*operands, *captured] if captured else operands):
-            place = self._places.get(value) or self._resolve(value)
+            place = self._places.get(value)
+            if place is None:
+                if self._is_made_later(value):
+                    self._deferred.append((value, id, slot))
+                    continue
+                place = self._resolve(value)
             edges.append((place[0], id, place[1], slot))
         effects = info.effects
         if short == "custom_call":
@@ -343,7 +365,7 @@ class _Region:
             value = attrs.get("value")
             if type(value) is Constant:
                 attrs = {**attrs, "value": plain(value)}
-            data["attrs"] = FrozenDict({key: freeze(value) if type(value) in _MUTABLE else value for key, value in attrs.items()})
+            data["attrs"] = FrozenDict({key: _kept(value) if type(value) in _MUTABLE else value for key, value in attrs.items()})
         self._describe(op, data, len(captured))
         if effects:
             data["effects"] = effects
@@ -399,7 +421,7 @@ class _Region:
         slots = rules.successor_operands(op)
         if slots is None:
             raise FormatError(
-                f"read the operation '{op.name}'", found="its operands do not fit the blocks it goes to",
+                f"read the operation '{op.name}' of {self.walk.file}", found="its operands do not fit the blocks it goes to",
                 do="check that the module is whole", where=self.walk.where(op.where),
             )  # fmt: skip
         short = rules.short_name(op.name)
@@ -415,7 +437,7 @@ class _Region:
             self._edges.append((src, id, port, slot))
         data: dict[str, Any] = {"kind": "op", "op": op.name, "outputs": tuple(blocks.returned), "calls": FrozenDict(calls)}
         if op.attributes:
-            data["attrs"] = FrozenDict({key: freeze(value) for key, value in op.attributes.items()})
+            data["attrs"] = FrozenDict({key: _kept(value) for key, value in op.attributes.items()})
         control = rules.control(op, short)
         if control is not None:
             data["control"] = control
@@ -446,12 +468,16 @@ class _Region:
         return found
 
 
-_MUTABLE = (dict, list, set)
+_MUTABLE = (dict, list, set, FunctionType)
 # Attributes that name functions → role.
 _SYMBOLS = {
     "callee": "call", "decomposition": "decomposition", "called_computations": "called_computation", "called_computation": "call",
     "symbols": "symbol", "body": "body", "fn": "call",
 }  # fmt: skip
+
+
+def _kept(value: Any) -> Any:
+    return OpaqueType(type_text(value)) if isinstance(value, FunctionType) else freeze(value)
 
 
 def _constant(op: Operation) -> Constant:

@@ -137,7 +137,7 @@ def _integer(entries: Entries, stream: Stream) -> int | bool:
     value = stream.integer(bits)
     if bits == 1:
         return bool(value)
-    return value - (1 << bits) if not kind.startswith("u") and value >> (bits - 1) else value
+    return value - (1 << bits) if bits and not kind.startswith("u") and value >> (bits - 1) else value
 
 
 def _float(entries: Entries, stream: Stream) -> float:
@@ -453,8 +453,6 @@ _STABLEHLO_ATTRIBUTES: dict[int, _Decode] = {
     21: _mesh_axis,
     22: _mesh,
 }  # fmt: skip
-
-
 
 
 # MHLO: the codes are StableHLO's up to 13

@@ -9,6 +9,7 @@ from graphlab.capture.mlir.assembly import attributes, forms
 from graphlab.capture.mlir.lexer import VALUE
 from graphlab.capture.mlir.module import FunctionType, Operation, Region
 from graphlab.capture.mlir.types import type_text
+from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.values import OpaqueType, TensorType, ValueType
 
 if TYPE_CHECKING:
@@ -50,14 +51,14 @@ def function(reader: ModuleReader, op: Operation) -> tuple[()]:
             res_attrs.append({})
     op.attributes["function_type"] = FunctionType(tuple(inputs), tuple(outputs))
     if any(arg_attrs):
-        op.attributes["arg_attrs"] = tuple(arg_attrs)
+        op.attributes["arg_attrs"] = tuple(map(FrozenDict, arg_attrs))
     if any(res_attrs):
-        op.attributes["res_attrs"] = tuple(res_attrs)
+        op.attributes["res_attrs"] = tuple(map(FrozenDict, res_attrs))
     if reader.take_word("attributes"):
         op.attributes.update(reader.dictionary())
     if reader.at("{"):
         op.regions.append(reader.region(named, isolated=True))
-        if reader.at("{"):
+        if reader.at("{") and not reader.at("{-#"):
             op.attributes.update(reader.dictionary())
     else:
         op.regions.append(Region())

@@ -538,4 +538,4 @@ FORMS: dict[str, Form] = {
     **dict.fromkeys(("check.expect_eq", "check.expect_almost_eq"), _expect),
 }
 
-__all__ = ["FORMS", "Constant", "INTEGER", "TupleType", "decode", "results"]
+__all__ = ["FORMS", "INTEGER", "Constant", "TupleType", "decode", "results"]

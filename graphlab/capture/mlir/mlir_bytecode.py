@@ -45,6 +45,7 @@ def read(file: File, *, select: str | None = None) -> Program:
             source=Source("xla", "mlir bytecode", producer=module.producer, path=str(file.path), digest=checksum),
             native=MlirNative(whole),
             where=lambda at: f"offset {at}",
+            file=file.name,
         )
     return replace(program, meta=FrozenDict({**program.meta, "bytecode_version": version}))
 

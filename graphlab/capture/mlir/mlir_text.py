@@ -143,7 +143,7 @@ def _program(text: str, path: str, select: str | None, told: str | None, file: F
             native = MlirNative(
                 text[only.start : only.end].encode("latin-1") if file is None else _loader(file, only.start, only.end - only.start)
             )
-        program = build(modules, source=Source("xla", "mlir text", path=told, digest=checksum), native=native, where=where)
+        program = build(modules, source=Source("xla", "mlir text", path=told, digest=checksum), native=native, where=where, file=path)
     if refused:
         notes = tuple(f"{error.where}: {error.found}" for error in refused)
         program = replace(program, meta=FrozenDict({**program.meta, "refused": notes}))

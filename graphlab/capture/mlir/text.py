@@ -27,7 +27,8 @@ _OPERATION = re.compile(
 )
 _NAME = re.compile(_NAMES, re.ASCII)
 _LABEL = re.compile(r"\^([\w$.-]++)", re.ASCII)
-_ALIAS_DEFINITION = re.compile(r"^([#!][A-Za-z_][\w$.-]*+)[ \t]*=[ \t]*(?!=)", re.MULTILINE | re.ASCII)
+_ALIAS_DEFINITION = re.compile(r"([#!][A-Za-z_][\w$.-]*+)[ \t]*=[ \t]*(?!=)", re.ASCII)
+_ALIAS_LINE = re.compile(r"^[ \t]*+" + _ALIAS_DEFINITION.pattern, re.MULTILINE | re.ASCII)
 _NEXT_OPERATION = re.compile(
     rf'{_NAMES}(?:\s*,\s*%[\w$.-]++(?::\d+)?)*+\s*=[^=]|"(?:[^"\\\n]++|\\.)*+"\s*\(|(?:[A-Za-z_][\w$]*\.[\w$.]+|return|call|module)\b|[#!][\w$.-]+\s*=|\}}|\^|\{{-#|$',
     re.ASCII,
@@ -536,4 +537,4 @@ def is_isolated(op: Operation) -> bool:
 def _aliases(text: str, pos: int, end: int) -> dict[str, Alias]:
     if "#" not in text and "!" not in text:
         return {}
-    return {found[1]: Alias(found.end()) for found in _ALIAS_DEFINITION.finditer(text, pos, end)}
+    return {found[1]: Alias(found.end()) for found in _ALIAS_LINE.finditer(text, pos, end)}
