@@ -99,6 +99,27 @@ def test_data_beside_the_model_are_fetched_when_asked_for(onnx: ModuleType, tmp_
     assert not program.source.notes
 
 
+def test_ten_gigabytes_beside_the_model_are_not_read(onnx: ModuleType, tmp_path: Path) -> None:
+    rows, width = 1 << 15, 1 << 16  # 8 GiB of float32, as a file with a hole
+    with (tmp_path / "weights.bin").open("wb") as stream:
+        stream.truncate(10 << 30)
+        stream.seek((2 << 30) - 4)
+        stream.write(np.float32(7).tobytes())
+    held = [onnx.TensorProto(name="w", data_type=1, dims=[rows, width], data_location=1)]
+    held.append(onnx.TensorProto(name="tail", data_type=1, dims=[2], data_location=1))
+    for tensor, offset in zip(held, (0, (2 << 30) - 8), strict=True):
+        for key, value in (("location", "weights.bin"), ("offset", str(offset))):
+            tensor.external_data.add(key=key, value=value)
+    h = onnx.helper
+    info = [h.make_tensor_value_info(n, 1, [2]) for n in "xy"]
+    (tmp_path / "model.onnx").write_bytes(
+        h.make_model(h.make_graph([h.make_node("Op", ["x", "w", "tail"], ["y"])], "g", info[:1], info[1:], held)).SerializeToString()
+    )
+    program = reader.read(File.open(tmp_path / "model.onnx"))
+    assert _value(program).nbytes == 8 << 30
+    assert _value(program, "tail").array().tolist() == [0.0, 7.0]
+
+
 def test_missing_or_short_data_leave_the_graph_readable(onnx: ModuleType, tmp_path: Path) -> None:
     model = _model(onnx, onnx.numpy_helper.from_array(np.zeros(5000, np.float32), "w"))
     path = tmp_path / "model.onnx"
