@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from graphlab.analyzers import fidelity
 from graphlab.capture.dispatch import load
 from graphlab.errors import FormatError
 from graphlab.ir.program import Program
@@ -82,6 +83,7 @@ def test_lambdas_are_reported(programs: dict[str, Program]) -> None:
     (name,) = [name for name in programs if name.endswith("sequential_lambda.h5")]
     program = programs[name]
     assert [note["kind"] for note in program.source.notes] == ["python-code", "python-code"]
+    assert [finding.code for finding in fidelity.analyze(program).findings] == ["GL108", "GL108"]
     assert program.main.node("lambda_1").effects == ("opaque",)
     assert "marshal" not in json.dumps(repr(program.main.nodes(data=True)))
 
