@@ -19,7 +19,6 @@ from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict, frozen
 from graphlab.ir.graph import Graph
 from graphlab.ir.program import Program, Signature, Slot, Source
-from graphlab.ir.values import ValueType
 
 DIGEST_BYTES = 64 << 20
 
@@ -54,7 +53,7 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
         name = functions[_key(function)].graph
         shared.graphs[name] = Graph(name=name)
         Region(shared, name).read_function(function)
-    signatures = {main: _signature(region, model.graph)}
+    signatures = {main: _signature(region)}
     shared.globals = region
     for i, training in enumerate(model.training_info):
         signatures |= _training(shared, i, training)
@@ -102,17 +101,14 @@ def _functions(functions: Iterable[Any], names: Names, file: File) -> dict[Key, 
     return found
 
 
-def _signature(region: Region, graph: Any, targets: Mapping[str, str] | None = None) -> Signature:
-    inputs = tuple(Slot(name, type) for (_, name), type in zip(region.inputs, _types(region, (n for _, n in region.inputs)), strict=True))
+def _signature(region: Region, targets: Mapping[str, str] | None = None) -> Signature:
+    names = [name for _, name in region.inputs]
+    inputs = tuple(Slot(name, type) for name, type in zip(names, region.signature_types(names), strict=True))
     outputs = []
-    for name, type in zip(region.results, _types(region, region.results), strict=True):
+    for name, type in zip(region.results, region.signature_types(region.results), strict=True):
         target = (targets or {}).get(name)
         outputs.append(Slot(name, type) if target is None else Slot(name, type, "state", target))
     return Signature(region.name, inputs, tuple(outputs))
-
-
-def _types(region: Region, values: Iterable[str]) -> list[ValueType]:
-    return region.signature_types(values)
 
 
 def _training(shared: Model, number: int, training: Any) -> dict[str, Signature]:
@@ -127,7 +123,7 @@ def _training(shared: Model, number: int, training: Any) -> dict[str, Signature]
         shared.graphs[name] = Graph(name=name)
         region = Region(shared, name)
         region.read_graph(graph, defaults=True)
-        found[name] = _signature(region, graph, {new: target for target, new in properties(binding)})
+        found[name] = _signature(region, {new: target for target, new in properties(binding)})
     return found
 
 
