@@ -342,6 +342,21 @@ def _assuming(reader: ModuleReader, op: Operation) -> Sequence[ValueType]:
     return types
 
 
+def _alloc(reader: ModuleReader, op: Operation) -> Sequence[ValueType]:
+    """``(sizes)[symbols] {attributes} : type``."""
+    reader.need("(")
+    op.operands += reader.operands()
+    sizes = len(op.operands)
+    reader.need(")")
+    if reader.take("["):
+        op.operands += reader.operands()
+        reader.need("]")
+    op.attributes["operandSegmentSizes"] = (sizes, len(op.operands) - sizes)
+    attributes(reader, op)
+    reader.need(":")
+    return (reader.type(),)
+
+
 def _copied(reader: ModuleReader, op: Operation) -> tuple[()]:
     """``%a, %b : type to type``; no result."""
     op.operands += reader.operands()
@@ -410,12 +425,13 @@ FORMS: dict[str, Form] = {
     "shape.assuming_yield": terminator,
     **forms({"%, {} :to": "shape_of broadcast num_elements to_extent_tensor get_extent dim rank value_as_shape concat index_to_size "
                           "size_to_index from_extent_tensor any max min add mul div"}, "shape"),
+    "memref.alloc": _alloc,
+    "memref.alloca": _alloc,
     "memref.copy": _copied,
     "memref.load": _extract,
     "memref.dim": _index,
     **forms(
         {
-            "( %, ) [ '[' %, ']' ]? {} :results": "alloc alloca",
             "% {} :none": "dealloc",
             "%, {} :none": "tensor_store",
             "% {} :to": "cast",

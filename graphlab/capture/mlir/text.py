@@ -124,6 +124,10 @@ class ModuleReader(AttributeReader):
         if self.pos < self.end and self.at_word("loc"):
             self.pos += 3
             op.location = self.location()
+        if op.regions and op.regions[0].blocks:
+            for inner in op.regions[0].blocks[0].operations:
+                if inner.where == start:  # written in the operation's own place (a reduction that `applies` one)
+                    inner.location = op.location
         self._results(op, types, first, count, more, start)
         return op
 
