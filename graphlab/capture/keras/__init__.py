@@ -9,7 +9,7 @@ from typing import Any
 
 from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
-from graphlab.capture.hdf5 import SIGNATURE, Group, Hdf5
+from graphlab.capture.hdf5 import SIGNATURE, Hdf5
 from graphlab.capture.keras.config import Model, Parser, parse_json
 from graphlab.capture.keras.graph import Builder
 from graphlab.capture.keras.tfjs import is_layers_model, manifest_weights
@@ -158,4 +158,4 @@ def _object(value: Any, file: File, what: str) -> dict[str, Any]:
     raise FormatError(f"read {file.name}", found=f"{what} is no JSON object", do="save the model again", where=what)
 
 
-__all__ = ["CODE", "READS", "Group", "matches", "read"]
+__all__ = ["CODE", "READS", "matches", "read"]

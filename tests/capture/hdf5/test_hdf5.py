@@ -127,7 +127,9 @@ def test_a_compact_array_stands_in_its_header(tmp_path: Path) -> None:
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_layout(h5py.h5d.COMPACT)
         space = h5py.h5s.create_simple((3,))
-        h5py.h5d.create(file.id, b"compact", h5py.h5t.IEEE_F32LE, space, plist).write(h5py.h5s.ALL, h5py.h5s.ALL, np.array([1, 2, 3], np.float32))
+        h5py.h5d.create(file.id, b"compact", h5py.h5t.IEEE_F32LE, space, plist).write(
+            h5py.h5s.ALL, h5py.h5s.ALL, np.array([1, 2, 3], np.float32)
+        )
     assert _compare(path) == 1
 
 
