@@ -18,7 +18,7 @@ from graphlab.ir.program import Program, Source
 
 READS = "XLA HLO modules as messages (HloProto, HloModuleProto, snapshots and compiled programs; .pb, .pbtxt)"
 
-_DIGESTED = 64 << 20  # larger files are not read whole for their digest's sake
+_DIGESTED = 4 << 20  # larger files are not read whole for the sake of their digest: what is large in them stays where it is
 
 
 def matches(target: object) -> bool:
