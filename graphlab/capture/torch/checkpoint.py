@@ -44,7 +44,7 @@ def read(file: File, *, select: str | None = None) -> Program:
         if _is_package(archive.names):
             _refuse(file, "a torch.package archive: Python code and pickled objects, which only running it turns into a model")
         name = next(name for name in archive.names if name.endswith("/data.pkl") and name.count("/") == 1)
-        held = restricted_pickle.loads(archive.read(name), name=f"{file.name}!{name}")
+        held = restricted_pickle.loads(archive.read(name, limit=min(_LIMIT, (1 << 20) + 30 * file.size)), name=f"{file.name}!{name}")
         _refuse(file, _described(held))
     if file.head.startswith(_LEGACY):
         # magic number, protocol version, system's properties, the object

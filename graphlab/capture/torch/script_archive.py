@@ -22,7 +22,11 @@ from graphlab.ir.program import Program, Signature, Slot, Source
 READS = "TorchScript archives (.pt, .ptl)"
 
 _ZIP = b"PK\x03\x04"
-_MAX_CODE = 32 << 20
+_ALLOWANCE, _UNPACKED, _MOST = 1 << 20, 30, 256 << 20
+"""Bytes of code and pickles that are read of an archive: so many, and so many times its own size, but never more than the last.
+
+torch compresses code, which then takes a tenth; what takes a thousandth was made to fill memory.
+"""
 
 
 def matches(target: object) -> bool:
@@ -46,7 +50,7 @@ class Layout:
     version: str
     _big: bool | None = None
     _sizes: dict[str, int | None] = field(default_factory=dict)
-    _code: int = 0
+    _read: int = 0
 
     @classmethod
     def open(cls, file: File) -> Layout:
@@ -71,7 +75,14 @@ class Layout:
         return f"{self.prefix}/{name}" in self.archive
 
     def read(self, name: str) -> bytes:
-        return self.archive.read(f"{self.prefix}/{name}")
+        """A member that is code or a pickle. Raises FormatError where they are too much altogether."""
+        size = self.archive.size(f"{self.prefix}/{name}")
+        self._read += size
+        most = min(_MOST, _ALLOWANCE + _UNPACKED * self.archive.source.size)
+        if self._read > most:
+            found = f"its code and pickles unpack to {self._read:,} bytes or more; {most:,} is the most that is read of them"
+            raise FormatError(f"read {self.name}", found=found, do="check the file", where=name)
+        return self.archive.read(f"{self.prefix}/{name}", limit=most)
 
     def short_text(self, name: str) -> str:
         """A member that is one short word; ``""`` where there is none."""
@@ -105,9 +116,6 @@ class Layout:
     def code_file(self, qualifier: str, name: str, ranges: str) -> CodeFile:
         """A member that is code, with the member that has its source ranges."""
         data = self.read(name)
-        self._code += len(data)
-        if self._code > max(_MAX_CODE, 2 * self.archive.source.size):
-            raise FormatError(f"read {self.name}", found=f"it holds more than {_MAX_CODE:,} bytes of code", do="check the file", where=name)
         return CodeFile(self.name, qualifier, name, data, _Ranges(self, ranges))
 
 
