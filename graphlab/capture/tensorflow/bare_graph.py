@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from graphlab.capture.tensorflow.graph_def import Origin
-from graphlab.capture.tensorflow.opdefs import OpSpecs
+from graphlab.capture.tensorflow.opdefs import MAX_PORTS, OpSpecs
 from graphlab.capture.tensorflow.variables import HANDLES
+from graphlab.errors import FormatError
 from graphlab.ir.frozen import frozen
 
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "_Arg", "_DeviceArg"})
@@ -46,10 +47,16 @@ def free_results(nodes: Mapping[str, Any], taken: Mapping[str, list[str]], specs
     returned = [text for name in in_order(nodes, _RESULTS) for text in nodes[name].input[:1] if text[:1] != "^"]
     if returned:
         return returned
-    found = []
+    found: list[str] = []
     for name, node in _ends(nodes, taken):
         spec = specs.find(node.op)
         if spec is not None and not _is_plumbing(node, nodes):
+            if len(found) > MAX_PORTS:
+                raise FormatError(
+                    f"read the node '{name}'",
+                    found=f"with it the graph has more than {MAX_PORTS:,} results",
+                    do="check that the file is whole",
+                )
             found += [f"{name}:{port}" for port in range(len(spec.output_dtypes(node.attr)))]
     return found
 

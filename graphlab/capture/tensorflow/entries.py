@@ -75,7 +75,7 @@ def port_name(tensor: str) -> str:
 def signature_graph(
     name: str,
     main: str,
-    graph: Graph,
+    effects: tuple[str, ...],
     entry: Entry,
     inputs: Sequence[str],
     outputs: Sequence[str],
@@ -93,14 +93,13 @@ def signature_graph(
     fetched = list(dict.fromkeys(tensor for _, tensor in entry.outputs))
     ports = {tensor: port for port, tensor in enumerate(fetched)}
     call = Call(main, tuple(slots.get(tensor) for tensor in inputs), tuple(ports.get(tensor) for tensor in outputs))
-    effects = sorted({effect for _, data in graph.nodes(data=True) for effect in data.get("effects", ())})
     node = made.add(
         names.take("call"),
         kind="op",
         op="tf._Signature",
         outputs=tuple(results[tensor] for tensor in fetched),
         calls=FrozenDict({"call": call}),
-        effects=tuple(effects),
+        effects=effects,
         synthetic=True,
     )
     for index, id in enumerate(made.inputs):

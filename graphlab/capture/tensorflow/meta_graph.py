@@ -196,13 +196,14 @@ class _Reader:
                     tuple(Slot(name, results[tensor]) for name, tensor in entry.outputs),
                 )
             }
+        effects = tuple(sorted({effect for _, data in graph.nodes(data=True) for effect in data.get("effects", ())}))
         names = Names()
         for name in graphs:
             names.take(name)
         found = {}
         for entry in entries:
             name = names.take(entry.name)
-            graphs[name] = signature_graph(name, main, graph, entry, inputs, outputs, types, results)
+            graphs[name] = signature_graph(name, main, effects, entry, inputs, outputs, types, results)
             found[entry.name] = Signature(
                 name,
                 tuple(Slot(name, types[tensor]) for name, tensor in entry.inputs),

@@ -323,3 +323,9 @@ def test_large_strings_are_left_in_the_file(tmp_path: Path) -> None:
     value = main.node("c").value
     assert value is not None
     assert value.bytes() == b"'" + b"a" * 100_000 + b"'"
+
+
+def test_nodes_that_claim_results_without_end_are_refused() -> None:
+    many = "".join(f'node {{ name: "u{i}" op: "Unpack" attr {{ key: "num" value {{ i: 65536 }} }} }}\n' for i in range(50))
+    with pytest.raises(FormatError, match="more than 65,536 results"):
+        read(many)
