@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphlab.capture.torch.operators import canonical_for
 from graphlab.capture.torch.restricted_pickle import Call as Pickled, TensorRecord
 from graphlab.capture.torch.script_emit import Emitter
-from graphlab.capture.torch.script_ir import Block, Node, ScriptGraph, Tensor, Value, constant_of, is_constant, real
+from graphlab.capture.torch.script_ir import Block, Node, ScriptGraph, Tensor, Value, constant_of, real
+from graphlab.capture.torch.script_nodes import describe, unpacked_state
 from graphlab.capture.torch.script_source import CodeFile, Library
 from graphlab.capture.torch.script_state import SourceRange, Storages, attribute, dtype_of, range_at, storage_key
 from graphlab.capture.torch.script_types import Type, unmangled, value_type
@@ -24,9 +24,7 @@ from graphlab.ir.constants import Constant
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Control, Graph
-from graphlab.ir.ops import lookup
 from graphlab.ir.values import OpaqueType
-from graphlab.ir.vocabulary.torch import EFFECT_IF
 
 MAX_NODES = 4_000_000
 """What is followed through calls: a module that holds itself, or modules without end, stop here."""
@@ -438,29 +436,6 @@ class Reader:
         return Instance(path, held, found.type) if found is not None and found.is_module else None
 
 
-def unpacked_state(graph: ScriptGraph, state: Any) -> dict[str, Any]:
-    """What a lowered ``__setstate__`` puts where, as far as it only takes its argument apart; nothing is run."""
-    if len(graph.block.inputs) != 2:
-        return {}
-    known: dict[Value, Any] = {graph.block.inputs[1]: state}
-    found: dict[str, Any] = {}
-    for node in graph.block.nodes:
-        source = known.get(real(node.inputs[0])) if node.inputs else None
-        if node.kind == "prim::TupleUnpack" and isinstance(source, tuple) and len(source) == len(node.outputs):
-            known.update(zip(node.outputs, source, strict=True))
-        elif node.kind == "prim::TupleIndex" and isinstance(source, tuple):
-            index = real(node.inputs[1])
-            if is_constant(index) and -len(source) <= constant_of(index) < len(source):
-                known[node.outputs[0]] = source[constant_of(index)]
-        elif node.kind == "prim::SetAttr" and real(node.inputs[0]) is graph.block.inputs[0]:
-            value = real(node.inputs[1])
-            if is_constant(value):
-                found[node.attrs["name"]] = constant_of(value)
-            elif value in known:
-                found[node.attrs["name"]] = known[value]
-    return found
-
-
 _DO = "the archive is damaged or not TorchScript: write it again"
 _OWN_WORDS = frozenset({"prim::GetAttr", "prim::SetAttr", "prim::CallMethod", "prim::CallFunction", "prim::Constant"})
 """What is read otherwise where the object it is done to is known."""
@@ -481,43 +456,4 @@ def _calls(callee: Callee, operands: int) -> FrozenDict[str, Call]:
     return FrozenDict(call=Call(callee.name, slots, tuple(range(callee.outputs))))
 
 
-def describe(node: Node, operands: list[Value]) -> dict[str, Any]:
-    """``canonical``, ``effects``, ``attrs`` and ``meta`` of a node that is an ordinary operation."""
-    kind, schema = node.kind, node.schema
-    overload = schema.overload if schema is not None else ""
-    info = lookup(f"{kind}.{overload}" if overload else kind)
-    effects = list(info.effects)
-    if schema is not None:
-        if schema.mutable and "writes_state" not in effects:
-            effects.append("writes_state")
-        condition = EFFECT_IF.get(kind.replace("::", "."))
-        if condition is not None:
-            argument, effect = condition
-            slot = schema.index(argument)
-            value = operands[slot] if slot is not None and slot < len(operands) else None
-            off = value is not None and is_constant(value) and not constant_of(value)
-            if off and effect in effects:
-                effects.remove(effect)
-            elif not off and effect not in effects:
-                effects.append(effect)
-    elif kind.startswith("aten::"):  # one that torch 2.13 does not have
-        effects.append("opaque")
-    data: dict[str, Any] = {}
-    result = value_type(node.outputs[0].type) if node.outputs else OpaqueType("None")
-    canonical = canonical_for(info.canonical, result) if info.canonical else None
-    if canonical:
-        data["canonical"] = canonical
-    if effects:
-        data["effects"] = tuple(effects)
-    if node.attrs:
-        data["attrs"] = FrozenDict({key: _attribute(value) for key, value in node.attrs.items()})
-    if overload:
-        data["meta"] = FrozenDict(overload=overload)
-    return data
-
-
-def _attribute(value: Any) -> Any:
-    return f"[{', '.join(unmangled(str(each)) for each in value)}]" if isinstance(value, tuple) else value
-
-
-__all__ = ["Callee", "Instance", "Reader", "describe"]
+__all__ = ["Callee", "Instance", "Reader"]
