@@ -239,7 +239,7 @@ class _OneGraph:
             type = OpaqueType(_PYTHON.get(kind, kind))
         data: dict[str, Any] = {"kind": "input", "outputs": (type,)}
         if kind in _PLAIN:
-            data["attrs"] = FrozenDict(value=None if kind == "as_none" else inner)
+            data["attrs"] = FrozenDict(value=decoder.argument(held, where, self._subgraph))
         if spec is not None and spec.kind == "token":
             data["outputs"] = (TokenType(),)
         elif spec is not None and spec.target is not None:
