@@ -6,7 +6,6 @@ Constants are not in any block: a graph has one of each, as torch's constant poo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from graphlab.capture.torch.script_schemas import Schema
@@ -135,11 +134,3 @@ def constant_of(value: Value) -> Any:
     """A constant's Python value; only where :func:`is_constant`."""
     assert value.node is not None
     return value.node.attrs["value"]
-
-
-def walk(block: Block) -> Iterator[Node]:
-    """All nodes, those of nested blocks behind their owner."""
-    for node in block.nodes:
-        yield node
-        for inner in node.blocks:
-            yield from walk(inner)

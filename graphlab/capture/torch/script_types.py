@@ -52,7 +52,6 @@ _GENERIC = {n: n for n in ("List", "Dict", "Optional", "Union", "Tuple", "Future
 TENSOR, INT, FLOAT, COMPLEX, BOOL, STR = (Type(n) for n in ("Tensor", "int", "float", "complex", "bool", "str"))
 NONE, NUMBER, ANY, DEVICE = Type("NoneType"), Type("number"), Type("Any"), Type("Device")
 ANY_LIST, ANY_TUPLE, ANY_CLASS, ANY_ENUM = Type("list"), Type("tuple"), Type("AnyClassType"), Type("AnyEnumType")
-OPTIONAL_TENSOR = Type("Optional", (TENSOR,))
 UNKNOWN = Type("Unknown")
 """What an operation gives that torch 2.13 does not have, so that graphlab cannot know: it fits everywhere."""
 
