@@ -10,7 +10,7 @@ from typing import Any
 
 from graphlab import registry
 from graphlab.analyzers import compile_log, compile_results, constant_folding, control_flow, fidelity, placements, size
-from graphlab.capture.dispatch import Tried, attempts, load, load_compiles
+from graphlab.capture.dispatch import Tried, attempts, load, load_compiled, load_compiles
 from graphlab.capture.inputs import as_inputs
 from graphlab.compilers import compiler_for
 from graphlab.compilers.results import Compiled
@@ -150,22 +150,20 @@ def inspect_file(path: str | Path, *, select: str | None = None, trust: bool = F
     Raises:
         GraphlabError: see :func:`graphlab.load`.
     """
-    recorded = load_compiles(path)
     try:
         report = inspect_program(load(path, select=select, trust=trust), name=name)
     except SelectError:
-        if select is not None or not recorded:
+        recorded = load_compiles(path) if select is None else {}
+        if not recorded:
             raise
         return Report(name, None, recorded=recorded, log=compile_log.analyze(recorded))
-    if not recorded:
+    compiled = load_compiled(path, select=select)
+    if compiled is None:
         return report
-    chosen = next((key for key in recorded if key in ("", select) or (select or "").startswith(f"{key}/") or len(recorded) == 1), None)
-    if chosen is None:
-        return report
-    compiled = recorded[chosen]
     results = compile_results.analyze(compiled) if compiled.stages else None
     outcome = Outcome(compiled.compiler, compiled.target, compiled, results, findings=results.findings if results else ())
-    return replace(report, outcomes=(outcome,), recorded={chosen: compiled}, log=compile_log.analyze({chosen: compiled}))
+    recorded = {select or "": compiled}
+    return replace(report, outcomes=(outcome,), recorded=recorded, log=compile_log.analyze(recorded))
 
 
 def inspect_program(program: Program, *, name: str) -> Report:

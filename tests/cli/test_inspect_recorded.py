@@ -109,7 +109,7 @@ def test_the_breaks_gate(log: str) -> None:
 def test_one_graph_of_a_log_is_inspected_as_any_other(report: Report, log: str) -> None:
     found = report(f"{log}@0/0/aot_forward_graph")
     assert found["size"]["inputs"][0]["type"] == "f32[3]"
-    assert [recorded["name"] for recorded in found["recorded"]] == ["0/0"]
+    assert [recorded["name"] for recorded in found["recorded"]] == ["0/0/aot_forward_graph"]
     assert [finding["code"] for finding in found["findings"]] == ["GL501"]
 
 
@@ -129,6 +129,7 @@ def test_a_dump_directory_is_the_compile_that_it_records(report: Report, dump: s
     (fusion,) = compiled["results"]["fusions"]
     assert (fusion["kind"], fusion["ops"]) == ("loop", ["hlo.add", "hlo.multiply"])
     assert [stage["name"] for stage in found["recorded"][0]["stages"]] == ["input", "0002.fusion.fusion", "optimized"]
+    assert report(f"{dump}@1/optimized")["program"]["graphs"] == 2  # a module by XLA's number, a stage
 
 
 def test_what_crosses_between_devices_is_told(report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,19 +115,20 @@ def read_compiled(file: File, *, select: str | None = None) -> Compiled:
     """One compile: its graphs as stages, the code made as artifacts, its breaks and recompiles as notes.
 
     Args:
-        select: a compile id.
+        select: a compile id; one of its graphs (``0/0/aot_forward_graph``) selects it too.
 
     Raises:
-        SelectError: there are several and none is selected, or none of that id.
+        SelectError: several have graphs and none is selected, or there is none of that id.
         FormatError: it is no such log.
     """
     compiles = read_log(file).compiles
-    if select is None and len(compiles) == 1:
-        [only] = compiles.values()
-        return only
-    if select is None or select not in compiles:
+    with_graphs = [compiled for compiled in compiles.values() if compiled.stages] or list(compiles.values())
+    if select is None and len(with_graphs) == 1:
+        return with_graphs[0]
+    id = next((id for id in compiles if select == id or (select or "").startswith(f"{id}/")), None)
+    if id is None:
         raise _select(file, select, "compiles", tuple(compiles))
-    return compiles[select]
+    return compiles[id]
 
 
 def read_compiles(file: File) -> Mapping[str, Compiled]:
