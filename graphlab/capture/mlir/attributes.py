@@ -599,8 +599,10 @@ class AttributeReader(Lexer):
         self._enter()
         if found[1] == "!":
             text = type_text(self.any_type())
+        elif self.at_word("loc"):
+            text = found[0]
         else:
-            text = self.attribute_text() if not self.at_word("loc") else found[0]
+            text = self.attribute_text()
         self._depth -= 1
         self.aliases[name] = alias
         self.pos = back

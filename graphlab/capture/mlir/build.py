@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from graphlab.capture.mlir import rules
 from graphlab.capture.mlir.cfg import Blocks
 from graphlab.capture.mlir.dense import constant, plain
+from graphlab.capture.mlir.facts import as_fact, bare_signature, index_path, is_declaration, is_jax, ranges, rows_of, sharded, told_name
 from graphlab.capture.mlir.locations import Locations, users as users_of_paths
 from graphlab.capture.mlir.module import Block, FunctionType, Location, Module, Operation, Region, Value
 from graphlab.capture.mlir.types import type_text
@@ -25,11 +25,11 @@ from graphlab.capture.xla.hlo_program import numbered
 from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
 from graphlab.ir.frames import Frame, FrameTable
-from graphlab.ir.frozen import EMPTY, FrozenDict, freeze
+from graphlab.ir.frozen import FrozenDict, freeze
 from graphlab.ir.graph import Call, Graph
 from graphlab.ir.ops import lookup
 from graphlab.ir.program import DimRange, Program, Signature, Slot, Source
-from graphlab.ir.values import OpaqueType, SymDim, TensorType, TupleType, ValueType
+from graphlab.ir.values import OpaqueType, TensorType, ValueType
 
 _Place = tuple[str, int]
 
@@ -75,7 +75,7 @@ def build(
     entry: str | None = None
     names = Names()
     for label, module in zip(numbered([module.name or "module" for module in modules]), modules, strict=True):
-        column = first_column if first_column is not None else 0 if _is_jax(module) else 1
+        column = first_column if first_column is not None else 0 if is_jax(module) else 1
         walk = _Walk(graphs, names, table, Locations(module.locations, column), users, draws, where, file)
         prefix = f"{label}/" if len(modules) > 1 else ""
         public = walk.module(module, prefix)
@@ -89,13 +89,13 @@ def build(
         graphs[entry] = Graph(name=entry)
         graphs[entry].add("output", kind="output", synthetic=True)
     if not signatures:
-        signatures = {entry: _bare_signature(entry, graphs[entry])}
+        signatures = {entry: bare_signature(entry, graphs[entry])}
     return Program(
         graphs=graphs,
         entry=entry,
         source=source,
         signatures=signatures,
-        dims=dict(dims) if dims is not None else _ranges(signatures),
+        dims=dict(dims) if dims is not None else ranges(signatures),
         frames=table.done(),
         meta=next(iter(metas.values())) if len(modules) == 1 else FrozenDict(modules=FrozenDict(metas)),
         native=native,
@@ -147,7 +147,7 @@ class _Walk:
             region.fill(Block([], operations))
             self.functions[name] = operations[0]
             if not self.functions.keys() - {name} and not signatures:
-                signatures[name] = _bare_signature(name, graph)
+                signatures[name] = bare_signature(name, graph)
         return signatures
 
     def _collect(
@@ -163,8 +163,8 @@ class _Walk:
                     self._collect(block.operations, prefix, inner, found, loose)
             elif isinstance(symbol, str) and blocks:
                 found.append((f"{prefix}{scope}{symbol}", symbol, op))
-            elif isinstance(symbol, str) or _is_declaration(op):
-                self.beside.append(_as_fact(op))
+            elif isinstance(symbol, str) or is_declaration(op):
+                self.beside.append(as_fact(op))
             else:
                 loose.setdefault(scope.rstrip("/"), []).append(op)
 
@@ -182,23 +182,26 @@ class _Walk:
     def _function(self, name: str, op: Operation) -> Signature:
         """Read a function with a body; its signature."""
         kept = {key: value for key, value in op.attributes.items() if key not in _FUNCTION_FACTS}
-        self.graphs[name] = graph = Graph(name=name, **{str(key): value for key, value in kept.items() if key != "incoming_graph_data"})
+        facts = {str(key): value for key, value in kept.items() if key != "incoming_graph_data"}
+        self.graphs[name] = graph = Graph(name=name, **facts)
         entry = op.regions[0].blocks[0]
-        told = _facts(op.attributes.get("arg_attrs"), len(entry.arguments))
-        arguments = [(self.place(a.location)[0] or _told_name(of), of) for a, of in zip(entry.arguments, told, strict=True)]
+        told = rows_of(op.attributes.get("arg_attrs"), len(entry.arguments))
+        arguments = [(self.place(a.location)[0] or told_name(of), of) for a, of in zip(entry.arguments, told, strict=True)]
         region = _Region(self, graph)
         region.fill_region(op.regions[0], arguments)
         if region.captures:
             raise FormatError(
-                f"read the function '{name}' of {self.file}", found="it uses a value that is made outside of it", do="check that the module is whole",
+                f"read the function '{name}' of {self.file}",
+                found="it uses a value that is made outside of it",
+                do="check that the module is whole",
                 where=self.where(op.where),
             )  # fmt: skip
         inputs = tuple(Slot(graph.node(i).name, graph.node(i).outputs[0]) for i in graph.inputs[: len(entry.arguments)])
         returned = region.returned
-        facts = _facts(op.attributes.get("res_attrs"), len(returned))
+        given = rows_of(op.attributes.get("res_attrs"), len(returned))
         outputs = tuple(
-            Slot(str(of.get("jax.result_info") or _index_path(of) or f"out{i}"), _sharded(kind, rules.shardings(of, 1)[0]))
-            for i, (kind, of) in enumerate(zip(returned, facts, strict=True))
+            Slot(str(of.get("jax.result_info") or index_path(of) or f"out{i}"), sharded(kind, rules.shardings(of, 1)[0]))
+            for i, (kind, of) in enumerate(zip(returned, given, strict=True))
         )
         return Signature(name, inputs, outputs)
 
@@ -290,7 +293,7 @@ class _Region:
         self.graph.fill(self._nodes, self._edges)
 
     def _input(self, value: Value, id: str, name: str, facts: Mapping[str, Any]) -> None:
-        kind = _sharded(value.type, rules.shardings(dict(facts), 1)[0]) if facts else value.type
+        kind = sharded(value.type, rules.shardings(dict(facts), 1)[0]) if facts else value.type
         id = self.ids.take(id)
         data: dict[str, Any] = {"kind": "input", "index": self._inputs, "outputs": (kind,), "synthetic": True}
         if name:
@@ -353,7 +356,7 @@ class _Region:
         if op.results:
             if "sdy.sharding" in attrs or "mhlo.sharding" in attrs or "mhlo.frontend_attributes" in attrs:
                 told = rules.shardings(attrs, len(op.results))
-                data["outputs"] = tuple(_sharded(r.type, text) for r, text in zip(op.results, told, strict=True))
+                data["outputs"] = tuple(sharded(r.type, text) for r, text in zip(op.results, told, strict=True))
             else:
                 data["outputs"] = tuple([r.type for r in op.results])
         canonical = info.canonical or (rules.canonical_of(short, attrs, [v.type for v in operands]) if operands else None)
@@ -362,9 +365,9 @@ class _Region:
         elif info.canonical is not None:
             data["canonical"] = info.canonical
         if attrs:
-            value = attrs.get("value")
-            if type(value) is Constant:
-                attrs = {**attrs, "value": plain(value)}
+            elements = attrs.get("value")
+            if isinstance(elements, Constant):
+                attrs = {**attrs, "value": plain(elements)}
             data["attrs"] = FrozenDict({key: _kept(value) if type(value) in _MUTABLE else value for key, value in attrs.items()})
         self._describe(op, data, len(captured))
         if effects:
@@ -451,7 +454,7 @@ class _Region:
         """Calls by symbol: func.call's callee, a composite's decomposition, a custom call's computations."""
         walk = self.walk
         found: dict[str, Call] = {}
-        for key in _SYMBOLS:
+        for key, called in _SYMBOLS.items():
             if key not in attrs:
                 continue
             value = attrs[key]
@@ -460,7 +463,7 @@ class _Region:
                 if graph is None:
                     continue
                 takes, gives = walk.arity(graph)
-                role = _SYMBOLS[key] if not isinstance(value, tuple) else f"{_SYMBOLS[key]}_{i}"
+                role = called if not isinstance(value, tuple) else f"{called}_{i}"
                 straight = not isinstance(value, tuple) and takes == len(op.operands) and gives == len(op.results)
                 operands: tuple[int | None, ...] = tuple(range(takes)) if straight else (None,) * takes
                 results: tuple[int | None, ...] = tuple(range(gives)) if straight else (None,) * gives
@@ -506,70 +509,3 @@ def _scalar(kind: ValueType, value: Any) -> Constant:
             return Constant(kind, None, reason=f"its value is {str(value)[:100]}, which does not fit its type")
         return constant(kind, data)
     return Constant(kind, str(value).encode("utf-8", "replace"))
-
-
-def _sharded(kind: ValueType, text: str | None) -> ValueType:
-    """The type with the sharding that stands beside it, where there is one."""
-    return replace(kind, sharding=text) if text is not None and isinstance(kind, TensorType) else kind
-
-
-def _facts(told: Any, count: int) -> list[dict[str, Any]]:
-    """Attributes of each argument or result, ``count`` of them."""
-    rows = [of if isinstance(of, dict) else {} for of in told] if isinstance(told, tuple) else []
-    return [rows[i] if i < len(rows) else {} for i in range(count)]
-
-
-def _told_name(facts: Mapping[str, Any]) -> str:
-    return str(facts.get("jax.arg_info") or _index_path(facts) or facts.get("ml_program.identifier") or "")
-
-
-def _index_path(facts: Mapping[str, Any]) -> str:
-    path = facts.get("tf_saved_model.index_path")
-    return ".".join(map(str, path)) if isinstance(path, tuple) else ""
-
-
-def _is_jax(module: Module) -> bool:
-    """Whether JAX made it: it leaves attributes of its own on the module or its functions."""
-    if any(key.startswith("jax.") for key in module.attributes) or (module.name or "").startswith(("jit_", "pmap_")):
-        return True
-    for op in module.body:
-        for side in ("arg_attrs", "res_attrs"):
-            told = op.attributes.get(side)
-            if isinstance(told, tuple) and any(isinstance(of, dict) and any(str(k).startswith("jax.") for k in of) for of in told):
-                return True
-    return False
-
-
-def _is_declaration(op: Operation) -> bool:
-    return not op.results and not op.operands and not any(region.blocks for region in op.regions)
-
-
-def _as_fact(op: Operation) -> FrozenDict[str, Any]:
-    """What stands beside the functions, as data."""
-    attrs = {k: v for k, v in op.attributes.items() if k != "function_type"}
-    kind = op.attributes.get("function_type")
-    if isinstance(kind, FunctionType):
-        attrs["type"] = FrozenDict(inputs=kind.inputs, results=kind.results)
-    return FrozenDict(op=op.name, attrs=freeze(attrs) if attrs else EMPTY)
-
-
-def _bare_signature(name: str, graph: Graph) -> Signature:
-    nodes = graph.nodes
-    inputs = tuple(Slot(nodes[i].get("name", i), nodes[i]["outputs"][0]) for i in graph.inputs)
-    uses = graph.operands(graph.output)
-    return Signature(name, inputs, tuple(Slot(f"out{i}", nodes[use.src]["outputs"][use.src_port]) for i, use in enumerate(uses)))
-
-
-def _ranges(signatures: Mapping[str, Signature]) -> dict[str, DimRange]:
-    """The ranges of the bounded dynamic dimensions of the entries' values."""
-    found: dict[str, DimRange] = {}
-    work: list[ValueType] = [slot.type for signature in signatures.values() for slot in (*signature.inputs, *signature.outputs)]
-    while work:
-        kind = work.pop()
-        if isinstance(kind, TupleType):
-            work.extend(kind.elements)
-        elif isinstance(kind, TensorType):
-            for dim in kind.dims or ():
-                if isinstance(dim, SymDim) and dim.expr.startswith("<="):
-                    found[dim.expr] = DimRange(0, int(dim.expr.removeprefix("<=")))
-    return dict(sorted(found.items()))

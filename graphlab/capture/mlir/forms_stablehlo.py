@@ -438,7 +438,8 @@ def _vhlo_symbol_call(reader: ModuleReader, op: Operation) -> Sequence[ValueType
 
 
 _SAME = (
-    "abs add and atan2 bitcast bitcast_convert cbrt ceil clamp clz convert copy cosine count_leading_zeros divide domain erf exponential exponential_minus_one floor log "
+    "abs add and atan2 bitcast bitcast_convert cbrt ceil clamp clz convert copy cosine count_leading_zeros divide domain erf exponential "
+    "exponential_minus_one floor log "
     "log_plus_one logistic maximum minimum multiply negate not or popcnt power remainder round_nearest_afz round_nearest_even rsqrt "
     "shift_left shift_right_arithmetic shift_right_logical sign sine sqrt subtract tan tanh xor acos acosh asin asinh atan atanh cosh sinh "
     "imag is_finite mulhi real reshape uniform_dequantize uniform_quantize"

@@ -58,10 +58,22 @@ class Lexer:
         return self.wrong(f"{what} expected, {found} found")
 
     def skip(self) -> None:
-        """Pass blanks and comments."""
-        match = BLANK.match(self.text, self.pos, self.end)
-        if match is not None:
-            self.pos = match.end()
+        """Pass blanks and comments. The pattern is left for more than one space: this is called for every sign."""
+        pos, text = self.pos, self.text
+        if pos < self.end:
+            char = text[pos]
+            if char == " ":
+                pos += 1
+                if pos >= self.end:
+                    self.pos = pos
+                    return
+                char = text[pos]
+            if char > " " and char != "/":
+                self.pos = pos
+                return
+            match = BLANK.match(text, pos, self.end)
+            if match is not None:
+                self.pos = match.end()
 
     def peek(self) -> str:
         """The next character that is no blank; empty at the end."""
@@ -75,10 +87,12 @@ class Lexer:
 
     def take(self, sign: str) -> bool:
         """Pass ``sign`` where it comes next."""
-        if self.at(sign):
-            self.pos += len(sign)
-            return True
-        return False
+        if not self.text.startswith(sign, self.pos, self.end):
+            self.skip()
+            if not self.text.startswith(sign, self.pos, self.end):
+                return False
+        self.pos += len(sign)
+        return True
 
     def need(self, sign: str) -> None:
         """Pass ``sign``. Raises FormatError where anything else comes."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphlab.capture.mlir.attributes import Alias, AttributeReader
 from graphlab.capture.mlir.lexer import BLANK, SYMBOL, VALUE, WORD, spaced, unescape
-from graphlab.capture.mlir.module import Block, FunctionType, Location, Module, Operation, Region, Value
+from graphlab.capture.mlir.module import AliasLoc, Block, FunctionType, Location, Module, Operation, Region, Value
 from graphlab.ir.values import OpaqueType, ValueType
 
 MAX_NESTING = 90
@@ -33,6 +33,8 @@ _NEXT_OPERATION = re.compile(
     rf'{_NAMES}(?:\s*,\s*%[\w$.-]++(?::\d+)?)*+\s*=[^=]|"(?:[^"\\\n]++|\\.)*+"\s*\(|(?:[A-Za-z_][\w$]*\.[\w$.]+|return|call|module)\b|[#!][\w$.-]+\s*=|\}}|\^|\{{-#|$',
     re.ASCII,
 )
+_NAMED_LOCATION = re.compile(r"[ \t]*+loc\(#(loc\d*+)\)", re.ASCII)
+_OPERANDS = re.compile(r"[ \t]*+%[\w$.-]++(?:#\d++)?(?:, ?%[\w$.-]++(?:#\d++)?)*+(?=[ \n){:,\[])", re.ASCII)
 _RESOURCE = re.compile(r'([A-Za-z_][\w$.-]*|"(?:[^"\\\n]|\\.)*")\s*:\s*("0x[0-9A-Fa-f]*+")', re.ASCII)
 # Operations that may stand without their dialect where functions are: https://mlir.llvm.org/docs/Dialects/Func
 _BARE = {
@@ -121,7 +123,11 @@ class ModuleReader(AttributeReader):
             form = known or ModuleReader._loosely
         op = Operation(name, [], [], {}, [], None, start)
         types = form(self, op)
-        if self.pos < self.end and self.at_word("loc"):
+        named = _NAMED_LOCATION.match(self.text, self.pos, self.end)
+        if named is not None:
+            self.pos = named.end()
+            op.location = AliasLoc(named[1])
+        elif self.pos < self.end and self.at_word("loc"):
             self.pos += 3
             op.location = self.location()
         if op.regions and op.regions[0].blocks:
@@ -194,6 +200,10 @@ class ModuleReader(AttributeReader):
 
     def operands(self) -> list[Value]:
         """Operands with commas between; perhaps none."""
+        plain = _OPERANDS.match(self.text, self.pos, self.end)
+        if plain is not None and not self.text.startswith(",", plain.end()):
+            self.pos = plain.end()
+            return [self.value(m) for m in VALUE.finditer(self.text, plain.start(), plain.end())]
         found: list[Value] = []
         match = self.match(VALUE)
         while match is not None:

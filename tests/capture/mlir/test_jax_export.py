@@ -10,8 +10,8 @@ import pytest
 pytestmark = pytest.mark.jax
 jax = pytest.importorskip("jax")
 
-import jax.export  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
+from jax import export  # noqa: E402
 
 from graphlab.capture.dispatch import load  # noqa: E402
 from graphlab.capture.file import File  # noqa: E402
@@ -31,8 +31,8 @@ PARAMS = {"b": jax.ShapeDtypeStruct((4,), "float32"), "w": jax.ShapeDtypeStruct(
 
 def blob(rows: str = "5", *, order: int = 0, **options: Any) -> bytes:
     """A serialized export of it."""
-    shape = jax.export.symbolic_shape(f"{rows}, 3")
-    exported = jax.export.export(jax.jit(affine), **options)(PARAMS, jax.ShapeDtypeStruct(shape, "float32"))
+    shape = export.symbolic_shape(f"{rows}, 3")
+    exported = export.export(jax.jit(affine), **options)(PARAMS, jax.ShapeDtypeStruct(shape, "float32"))
     return bytes(exported.serialize(vjp_order=order))
 
 

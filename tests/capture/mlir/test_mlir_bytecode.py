@@ -112,10 +112,10 @@ def test_every_version_of_the_format_is_the_same_program(version: int) -> None:
     [
         'module attributes {a.b = #sdy.sharding<@m, [{"a":(1)2, ?}p1, {}], replicated={"b"}, unreduced={"c"}>} '
         '{ sdy.mesh @m = <["a"=4, "b"=2, "c"=2]> }',
-        "module attributes {a.b = #sdy.op_sharding_rule<([i, jk])->([i, j]) {i=8, j=2, k=16} need_replication={i} blocked_propagation={k}>} "
-        "{ func.func @main() { return } }",
-        "func.func @main(%x: tensor<?x3xf32, #stablehlo.bounds<8, ?>>, %q: tensor<2x!quant.uniform<i8<-127:127>:f32:0, {5.000000e-01:1, "
-        "2.500000e-01}>>, %m: memref<2xf32>, %v: vector<2xi8>, %t: tuple<tensor<f8E4M3FN>, index>) { return }",
+        "module attributes {a.b = #sdy.op_sharding_rule<([i, jk])->([i, j]) {i=8, j=2, k=16} need_replication={i} "
+        "blocked_propagation={k}>} { func.func @main() { return } }",
+        "func.func @main(%x: tensor<?x3xf32, #stablehlo.bounds<8, ?>>, %q: tensor<2x!quant.uniform<i8<-127:127>:f32:0, "
+        "{5.000000e-01:1, 2.500000e-01}>>, %m: memref<2xf32>, %v: vector<2xi8>, %t: tuple<tensor<f8E4M3FN>, index>) { return }",
         'func.func @main() { "my.op"() {a = dense<[1, 2]> : tensor<2xindex>, b = dense<true> : tensor<9xi1>, c = 0.1 : f32, d = -3 : i8, '
         "e = array<i32: 1, -2>, f = affine_map<(d0) -> (d0)>, g = @a::@b, h = i32, i = unit, j = dense<(1.0, 2.0)> : tensor<complex<f64>>} "
         ": () -> ()\n return }",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -57,9 +59,9 @@ def test_an_operation_of_any_dialect_is_read_in_its_generic_form() -> None:
         ("%0 = stablehlo.iota dim = 0 : tensor<4xi32>", {"iota_dimension": 0}),
         ('%0 = stablehlo.custom_call @f(%x) {mhlo.backend_config = {n = 3 : i64}} : (tensor<4xf32>) -> tensor<4xf32>',
          {"call_target_name": "f", "mhlo.backend_config": {"n": 3}}),
-        ("%0 = stablehlo.dot_general %x, %x, contracting_dims = [0] x [0], precision = [HIGH, HIGH], algorithm = <lhs_precision_type = tf32, "
-         "rhs_precision_type = tf32, accumulation_type = f32, lhs_component_count = 1, rhs_component_count = 1, num_primitive_operations = 1, "
-         "allow_imprecise_accumulation = false> : (tensor<4xf32>, tensor<4xf32>) -> tensor<f32>",
+        ("%0 = stablehlo.dot_general %x, %x, contracting_dims = [0] x [0], precision = [HIGH, HIGH], algorithm = <"
+         "lhs_precision_type = tf32, rhs_precision_type = tf32, accumulation_type = f32, lhs_component_count = 1, rhs_component_count = 1, "
+         "num_primitive_operations = 1, allow_imprecise_accumulation = false> : (tensor<4xf32>, tensor<4xf32>) -> tensor<f32>",
          {"dot_dimension_numbers": {"lhs_batching_dimensions": (), "rhs_batching_dimensions": (), "lhs_contracting_dimensions": (0,),
                                     "rhs_contracting_dimensions": (0,)},
           "precision_config": ("HIGH", "HIGH"),
@@ -212,7 +214,7 @@ def test_aliases_stand_for_types_attributes_and_locations() -> None:
     node = program.main.node("op")
     assert node.attrs == {"c": {"k": (1, 2)}}
     assert program.meta["a.b"] == {"k": (1, 2)}
-    assert node.scope == "main/block" or node.scope == "block"
+    assert node.scope == "block"
     assert [(f.file, f.line, f.function) for f in program.stack(node)] == [("/home/me/model.py", 7, "f"), ("/home/me/train.py", 40, "")]
 
 
@@ -360,7 +362,7 @@ def test_shardings_stand_on_the_types_of_each_result() -> None:
         ("func.func @f(", "an argument|a type"),
         ("func.func @f() {", "an operation expected, the end"),
         ("func.func @f() { return %x : i8 }", "'%x', which nothing makes"),
-        ("func.func @f(%x: i8) { %x = \"a.b\"() : () -> i8\n return }", "a second value '%x'"),
+        ('func.func @f(%x: i8) { %x = "a.b"() : () -> i8\n return }', "a second value '%x'"),
         ('func.func @f() { "a.b"() : () -> (i8, i8)\n %0 = "a.b"() : () -> (i8, i8)\n return }', "1 names for the 2 results"),
         ("func.func @f() { cf.br ^x }", "which is not in its region"),
         ('module { "a', "a string that does not end|an operation expected"),
@@ -384,10 +386,8 @@ def test_broken_text_is_refused_with_its_place(text: str, found: str) -> None:
     ["tensor<99999999999999999999xf32>", "tensor<4x!quant.uniform<i8:f32, nan>>", "tensor<2xf32, #stablehlo.bounds<a>>", "vector<[4]xf32>"],
 )
 def test_odd_types_end_in_an_error_or_a_program(text: str) -> None:
-    try:
+    with suppress(GraphlabError):
         in_main("", f"%x: {text}")
-    except GraphlabError:
-        pass
 
 
 def test_text_is_told_from_other_text() -> None:
@@ -399,5 +399,6 @@ def test_text_is_told_from_other_text() -> None:
     assert taken('"builtin.module"() ({')
     assert taken("%0 = stablehlo.iota dim = 0 : tensor<4xi32>")
     assert taken("func @old(%a: tensor<f32>) -> tensor<f32> {")
-    for other in ("HloModule m\n", "module main(input a);", "import torch", "node { name: 'x' }", "digraph {}", '{"a": 1}', "# text", "graph(%x"):
+    others = ("HloModule m\n", "module main(input a);", "import torch", "node {", "digraph {}", '{"a": 1}', "# text", "graph(%x")
+    for other in others:
         assert not taken(other)
