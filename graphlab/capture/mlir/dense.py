@@ -44,7 +44,8 @@ def text_bytes(text: str, kind: TensorType) -> bytes:
         if dtype.kind in "iu" and dtype.isbuiltin and numbers:  # MLIR lets a signless integer be written either way
             values = np.array([n & (2 ** (8 * dtype.itemsize) - 1) for n in numbers], f"u{dtype.itemsize}").view(dtype)
         else:
-            values = np.array(numbers, dtype=dtype)
+            with np.errstate(over="ignore"):  # a number too large for its type is infinite
+                values = np.array(numbers, dtype=dtype)
     except (OverflowError, ValueError, TypeError) as error:
         raise _unfit(kind, str(error)) from error
     return _spread(values, kind)
