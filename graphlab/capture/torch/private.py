@@ -20,7 +20,6 @@ try:
     _parse_schema = torch._C.parse_schema
     _all_schemas, _schemas_for = torch._C._jit_get_all_schemas, torch._C._jit_get_schemas_for_operator
     _parameters, _buffers = torch._C.ParameterDict, torch._C.BufferDict
-    _all_operator_names = torch._C._dispatch_get_all_op_names
 except (ImportError, AttributeError) as error:
     raise GraphlabError(
         "work with this torch",
@@ -48,11 +47,6 @@ def is_mutable(of: OpOverload) -> bool:
 def gives_nothing(of: OpOverload) -> bool:
     """Whether the schema lists no result."""
     return not of._schema.returns
-
-
-def operator_names(namespaces: tuple[str, ...]) -> list[str]:
-    """Names of the operators registered under some namespaces: ``aten::add.Tensor``."""
-    return [name for name in _all_operator_names() if name.partition("::")[0] in namespaces]
 
 
 class Schema:
@@ -118,7 +112,6 @@ __all__ = [
     "is_mutable",
     "load_pt2",
     "load_script",
-    "operator_names",
     "schema_names",
     "schemas_of",
     "script_function",

@@ -8,9 +8,9 @@ from typing import Any, NoReturn, TypeAlias
 
 from graphlab.capture.torch import script_match
 from graphlab.capture.torch.restricted_pickle import TensorRecord
+from graphlab.capture.torch.schemas import schemas
 from graphlab.capture.torch.script_ir import Block, Node, ScriptGraph, Value, is_constant, real
 from graphlab.capture.torch.script_passes import clean
-from graphlab.capture.torch.script_schemas import schemas
 from graphlab.capture.torch.script_source import CodeFile, Library, Signature, dotted
 from graphlab.capture.torch.script_types import ANY, BOOL, FLOAT, NONE, TENSOR, UNKNOWN, Type, has_variables, list_of, tuple_of, unify
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphlab.capture.torch.script_schemas import Schema
+from graphlab.capture.torch.schemas import Schema
 from graphlab.capture.torch.script_types import BOOL, FLOAT, INT, NONE, STR, Type, tuple_of
 
 

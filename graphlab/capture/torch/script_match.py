@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
+from graphlab.capture.torch.schemas import Argument, Schema, default_value, schemas
 from graphlab.capture.torch.script_ir import constant_type
-from graphlab.capture.torch.script_schemas import Argument, Schema, default_value, schemas
 from graphlab.capture.torch.script_types import (
     BOOL,
     COMPLEX,

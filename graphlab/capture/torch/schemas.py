@@ -1,13 +1,14 @@
-"""The schemas of torch's operators, from the table beside this module.
+"""What torch says of its operators and functions, from the table beside this module.
 
-``script_schemas.txt``, which ``script_schema_facts`` writes from torch itself, has a line a schema, and an
-operator's overloads in the order in which torch tries them.
+``schemas.txt``, which ``schema_facts`` writes from torch itself, has a line a schema, and an operator's overloads in
+the order in which torch tries them; then a line a function in Python.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,11 @@ from typing import Any
 
 from graphlab.capture.torch.script_types import Type, list_of, optional, plain, tuple_of
 
-_TABLE = Path(__file__).with_name("script_schemas.txt")
+_TABLE = Path(__file__).with_name("schemas.txt")
+RANDOM = " ~"
+"""Stands after the schema of an operator that draws random numbers."""
+FUNCTIONS = "# functions in Python"
+"""The line before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """An operator's overload. ``mutable`` says that it writes to an argument."""
+    """An operator's overload. ``mutable`` says that it writes to an argument, ``random`` that it draws random numbers."""
 
     name: str
     overload: str
@@ -42,25 +47,54 @@ class Schema:
     varret: bool = False
     mutable: bool = False
     fields: tuple[str, ...] = ()
+    random: bool = False
 
     def index(self, argument: str) -> int | None:
         return next((i for i, a in enumerate(self.arguments) if a.name == argument), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function in Python: its positional arguments, and the text of the defaults that its effects depend on."""
+
+    arguments: tuple[str, ...]
+    defaults: Mapping[str, str]
+
+
 @cache
-def _lines() -> dict[str, list[str]]:
+def _tables() -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Lines of the schemas, by operator without overload; and lines of the functions, by name."""
+    schemas, _, functions = _TABLE.read_text(encoding="utf-8").partition(f"\n{FUNCTIONS}\n")
     found: dict[str, list[str]] = {}
-    for line in _TABLE.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            head = line[: line.index("(")]
-            found.setdefault(head.partition(".")[0], []).append(line)
-    return found
+    for line in schemas.splitlines()[1:]:
+        head, _, _ = line.partition("(")
+        name, _, _ = head.partition(".")
+        found.setdefault(name, []).append(line)
+    return found, {line.partition(" ")[0]: line for line in functions.splitlines()}
 
 
 @cache
 def schemas(name: str) -> tuple[Schema, ...]:
     """All overloads of ``aten::add``, in the order in which torch tries them; empty for an operator torch does not have."""
-    return tuple(parse(line) for line in _lines().get(name, ()))
+    return tuple(parse(line) for line in _tables()[0].get(name, ()))
+
+
+def overload(op: str) -> Schema | None:
+    """The schema of ``aten.add.Tensor``, ``aten.relu.default``; ``None`` for an overload torch does not have."""
+    dialect, _, rest = op.partition(".")
+    name, _, overload = rest.partition(".")
+    head = f"{dialect}::{name}(" if overload == "default" else f"{dialect}::{name}.{overload}("
+    line = next((line for line in _tables()[0].get(f"{dialect}::{name}", ()) if line.startswith(head)), None)
+    return None if line is None else parse(line)
+
+
+def function(name: str) -> Function | None:
+    """What is known of ``torch.nn.functional.dropout``; ``None`` for a function that is not in the table."""
+    line = _tables()[1].get(name)
+    if line is None:
+        return None
+    pairs = [argument.partition("=") for argument in line.split(" ")[1:]]
+    return Function(tuple(name for name, _, _ in pairs), {name: default for name, _, default in pairs if default})
 
 
 _HEAD = re.compile(r"(?P<name>[\w:]+)(?:\.(?P<overload>\w+))?\(")
@@ -101,7 +135,8 @@ def parse(text: str) -> Schema:
         returns.append(cursor.type()[0])
     named = tuple(fields) if fields and all(fields) else ()
     mutable = any(a.written for a in arguments)
-    return Schema(head["name"], head["overload"] or "", tuple(arguments), tuple(returns), vararg, varret, mutable, named)
+    random = text.endswith(RANDOM)
+    return Schema(head["name"], head["overload"] or "", tuple(arguments), tuple(returns), vararg, varret, mutable, named, random)
 
 
 class _Cursor:
