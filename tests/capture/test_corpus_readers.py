@@ -130,9 +130,9 @@ def samples() -> list[Any]:
     for family, paths in sorted(files.items()):
         paths.sort(key=lambda path: (path.stat().st_size, path))
         for start, take in ((0, "first"), (len(paths) // 2, "middle")):
-            path = next((p for p in paths[start:] if _reads(p)), None)
-            if path is not None:
-                chosen += [pytest.param(check, path, id=f"{family}-{take}-{check.__name__.removeprefix('check_')}") for check in CHECKS]
+            sample = next((p for p in paths[start:] if _reads(p)), None)
+            if sample is not None:
+                chosen += [pytest.param(check, sample, id=f"{family}-{take}-{check.__name__.removeprefix('check_')}") for check in CHECKS]
     return chosen
 
 

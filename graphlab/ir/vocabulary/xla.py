@@ -29,8 +29,8 @@ STABLEHLO_CANONICAL: dict[str, str] = {
     **{
         f"mhlo.{op}": operator
         for op, operator in {
-            "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atanh": "Atanh", "cosh": "Cosh", "erf": "Erf", "sinh": "Sinh",
-            "topk": "TopK", "copy": "Identity",
+            "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atanh": "Atanh", "cosh": "Cosh", "erf": "Erf",
+            "sinh": "Sinh", "topk": "TopK", "copy": "Identity",
         }.items()
     },
     "arith.constant": "Constant", "sdy.constant": "Constant", "scf.if": "If",
