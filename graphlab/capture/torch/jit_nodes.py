@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from graphlab.capture.torch.jit_values import unmangled, value_type
+from graphlab.capture.torch.jit_values import value_type
 from graphlab.capture.torch.operators import canonical_for
 from graphlab.capture.torch.private import Schema
+from graphlab.capture.torch.script_types import unmangled
 from graphlab.capture.torch.values import constant, literal
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.ops import lookup
@@ -69,6 +70,3 @@ def _attribute(node: Any, key: str) -> Any:
     if kind == "ival":
         return literal(node.ival(key))
     return literal(getattr(node, kind)(key))
-
-
-__all__ = ["describe", "unmangled"]

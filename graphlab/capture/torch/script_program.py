@@ -16,6 +16,7 @@ from graphlab.capture.torch.restricted_pickle import Call as Pickled, TensorReco
 from graphlab.capture.torch.script_emit import Emitter
 from graphlab.capture.torch.script_ir import Block, Node, ScriptGraph, Tensor, Value, constant_of, real
 from graphlab.capture.torch.script_nodes import describe, unpacked_state
+from graphlab.capture.torch.script_region import CONTROL, ROLES, Callee, Region, block_call, member, module_node
 from graphlab.capture.torch.script_source import CodeFile, Library
 from graphlab.capture.torch.script_state import SourceRange, Storages, attribute, dtype_of, range_at, storage_key
 from graphlab.capture.torch.script_types import Type, unmangled, value_type
@@ -23,7 +24,7 @@ from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
-from graphlab.ir.graph import Call, Control, Graph
+from graphlab.ir.graph import Call, Graph
 from graphlab.ir.values import OpaqueType
 
 MAX_NODES = 4_000_000
@@ -41,16 +42,7 @@ class Instance:
     type: Type
 
     def member(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
-
-
-@dataclass(frozen=True, slots=True)
-class Callee:
-    """A method or function that has a graph of its own. ``inputs`` and ``outputs`` are counts."""
-
-    name: str
-    inputs: int
-    outputs: int
+        return member(self.path, name)
 
 
 @dataclass(slots=True)
@@ -65,22 +57,13 @@ class _Body:
     modules: dict[Value, Instance] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Region:
-    """One graph of the IR being filled. ``captures`` are values from outside, in the order they were first used."""
+@dataclass(slots=True, kw_only=True)
+class _Region(Region[Value]):
+    """A region of a lowered function."""
 
     body: _Body
-    graph: Graph
-    places: dict[Value, tuple[str, int]] = field(default_factory=dict)
-    captures: list[Value] = field(default_factory=list)
-    own_inputs: int = 0
-    nodes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    edges: list[tuple[str, str, int, int]] = field(default_factory=list)
-    control: list[tuple[str, str]] = field(default_factory=list)
     ids: dict[str, int] = field(default_factory=dict)
-    kinds: dict[str, int] = field(default_factory=dict)
     depth: int = 0
-    inputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def id(self, value: Value | None, otherwise: str) -> str:
         """An id: the variable's name with a number where it is taken, or a number behind what kind of node it is."""
@@ -95,29 +78,18 @@ class _Region:
         self.ids[made] = 1
         return made
 
-    def input(self, value: Value) -> None:
-        id = self.id(value, f"input_{len(self.inputs)}")
-        data: dict[str, Any] = {"kind": "input", "index": len(self.inputs), "outputs": (value_type(value.type),), "synthetic": True}
-        if value.name and value.name != id:
-            data["name"] = value.name
-        self.inputs.append((id, data))
-        self.places[value] = (id, 0)
+    def key(self, value: Value) -> Value:
+        return value
 
-    def find(self, value: Value) -> tuple[str, int]:
-        """The node and port of a value; one from outside becomes an input."""
-        value = real(value)
-        place = self.places.get(value)
-        if place is not None:
-            return place
+    def input_id(self, value: Value) -> str:
+        return self.id(value, f"input_{len(self.inputs)}")
+
+    def module(self, value: Value) -> tuple[str, dict[str, Any]] | None:
         module = self.body.modules.get(value)
-        if module is not None:  # a module passed as a value: known here, so it need not come in
-            id = self.id(value, "module")
-            self.nodes.append((id, {**_module_node(module), "op": "module", "synthetic": True}))
-            self.places[value] = (id, 0)
-        else:
-            self.input(value)
-            self.captures.append(value)
-        return self.places[value]
+        return None if module is None else (self.id(value, "module"), _module_node(module))
+
+    def capture(self, value: Value) -> None:
+        self.add_input(value, value_type(value.type), value.name)
 
 
 class Reader:
@@ -214,24 +186,19 @@ class Reader:
         if depth > MAX_DEPTH:
             raise FormatError(f"read {self.archive}", found=f"branches and loops nest more than {MAX_DEPTH} deep", do=_DO)
         self.graphs[name] = graph = Graph(name=name)
-        region = _Region(body, graph, depth=depth)
+        region = _Region(graph, body=body, depth=depth)
         for value in inputs:
-            region.input(value)
+            region.capture(value)
         region.own_inputs = len(inputs)
         if constants is not None:
             for node in constants.constants.values():
                 self._constant(region, node)
         for node in block.nodes:
             self._node(region, node)
-        out = region.id(None, "output")
-        region.nodes.append((out, {"kind": "output", "synthetic": True}))
-        for slot, value in enumerate(block.outputs):
-            src, port = region.find(value)
-            region.edges.append((src, out, port, slot))
+        region.finish(region.id(None, "output"), [real(value) for value in block.outputs])
         self._nodes += len(region.nodes)
         if self._nodes > MAX_NODES:
             raise FormatError(f"read {self.archive}", found=f"its calls unfold to more than {MAX_NODES:,} nodes", do=_DO)
-        graph.fill(region.inputs + region.nodes, region.edges, region.control)
         return region
 
     def _constant(self, region: _Region, node: Node) -> None:
@@ -301,12 +268,7 @@ class Reader:
             operands = self._call_function(region, id, data, operands)
         else:  # on an object that is an operand like any other
             data |= describe(node, operands)
-        for slot, value in enumerate(operands):
-            src, port = region.find(value)
-            region.edges.append((src, id, port, slot))
-        for port, value in enumerate(node.outputs):
-            region.places[value] = (id, port)
-        region.nodes.append((id, data))
+        region.add(id, data, operands, node.outputs)
 
     def _call_method(self, region: _Region, id: str, data: dict[str, Any], node: Node, operands: list[Value]) -> list[Value]:
         name = node.attrs["name"]
@@ -320,46 +282,34 @@ class Reader:
                 return operands
             callee = self.function(full)
         else:
-            if on in region.places:
-                region.control.append((region.places[on][0], id))
+            region.follow(on, id)
             data["name"] = instance.member(name)
             callee = self.method(instance, name)
             operands = operands[1:]
-        data["calls"] = _calls(callee, len(operands))
+        data["calls"] = callee.called(len(operands))
         return operands
 
     def _call_function(self, region: _Region, id: str, data: dict[str, Any], operands: list[Value]) -> list[Value]:
         called = operands[0]
-        if called in region.places:
-            region.control.append((region.places[called][0], id))
+        region.follow(called, id)
         callee = self.function(constant_of(called))
         data["name"] = callee.name
-        data["calls"] = _calls(callee, len(operands) - 1)
+        data["calls"] = callee.called(len(operands) - 1)
         return operands[1:]
 
     def _blocks(self, region: _Region, id: str, data: dict[str, Any], node: Node, operands: list[Value]) -> None:
         """Read a node's blocks; what they use from outside is appended to its operands."""
-        loop = node.kind == "prim::Loop"
-        roles = ("body",) if loop else ("then", "else")
-        data["control"] = Control("loop", predicate=1, condition=("body", 0), trip_slot=0) if loop else Control("conditional", predicate=0)
+        data["control"] = CONTROL[node.kind]
         slots: dict[Value, int] = {}
         calls: dict[str, Call] = {}
-        for role, block in zip(roles, node.blocks, strict=True):
+        for role, block in zip(ROLES[node.kind], node.blocks, strict=True):
             inner = self._region(region.body, f"{region.graph.name}/{id}.{role}", block, block.inputs, depth=region.depth + 1)
             for value in inner.captures:
                 if value not in slots:
                     slots[value] = len(operands)
                     operands.append(value)
             captured = tuple(slots[value] for value in inner.captures)
-            outputs = len(block.outputs)
-            own: tuple[int | None, ...] = ()
-            results: tuple[int | None, ...] = tuple(range(outputs))
-            carried: tuple[tuple[int, int], ...] = ()
-            if loop:  # (index, carried…) -> (condition, carried…)
-                own = (None, *range(2, inner.own_inputs + 1))
-                results = (None, *range(outputs - 1))
-                carried = tuple((i, i) for i in range(1, outputs))
-            calls[role] = Call(inner.graph.name, own + captured, results, carried)
+            calls[role] = block_call(node.kind, inner, captured, len(block.outputs))
         data["calls"] = FrozenDict(calls)
 
     def _subgraph(self, region: _Region, id: str, data: dict[str, Any], node: Node, operands: list[Value]) -> list[Value]:
@@ -447,13 +397,7 @@ def _memory(held: TensorRecord) -> tuple[Any, ...]:
 
 
 def _module_node(instance: Instance) -> dict[str, Any]:
-    return {"kind": "constant", "outputs": (OpaqueType(unmangled(instance.type.name)),), "name": instance.path or "self"}
+    return module_node(instance.path, unmangled(instance.type.name))
 
 
-def _calls(callee: Callee, operands: int) -> FrozenDict[str, Call]:
-    given = min(operands, callee.inputs)
-    slots: tuple[int | None, ...] = (*range(given), *(None for _ in range(callee.inputs - given)))
-    return FrozenDict(call=Call(callee.name, slots, tuple(range(callee.outputs))))
-
-
-__all__ = ["Callee", "Instance", "Reader"]
+__all__ = ["Instance", "Reader"]
