@@ -94,6 +94,7 @@ def read_kernels(file: File, archive: Archive, select: str | None) -> Program:
             f"read {file.name}",
             found=f"it holds the compiled model '{name}' alone, without a program or the source of its wrapper",
             do="ask for the compile that it records: its files are listed there",
+            where=next(iter(_members(archive, name).values())),
         )
     return program
 

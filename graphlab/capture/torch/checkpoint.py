@@ -9,7 +9,10 @@ from typing import Any, NoReturn
 from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
 from graphlab.capture.torch import restricted_pickle
+from graphlab.capture.torch.mar import is_served
+from graphlab.capture.torch.pt2 import is_exported
 from graphlab.capture.torch.restricted_pickle import Call, TensorRecord
+from graphlab.capture.torch.script_archive import is_script
 from graphlab.capture.torch.script_state import counted, plain
 from graphlab.errors import FormatError
 from graphlab.ir.program import Program
@@ -20,6 +23,7 @@ _PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """What ``torch.save`` began with until version 1.6: its magic number, pickled."""
 _LIMIT = 64 << 20
+_PACKAGE = ".data/extern_modules"
 
 
 def matches(target: object) -> bool:
@@ -31,10 +35,12 @@ def matches(target: object) -> bool:
     if not target.head.startswith(b"PK\x03\x04"):
         return False
     try:
-        names = Archive.open(target).names
+        archive = Archive.open(target)
     except FormatError:
         return False
-    return any(name.endswith("/data.pkl") and name.count("/") == 1 for name in names) or _is_package(names)
+    if is_script(archive.names) or is_served(archive.names) or is_exported(archive):
+        return False
+    return any(_is_pickle(name) for name in archive.names) or _is_package(archive.names)
 
 
 def read(file: File, *, select: str | None = None) -> Program:
@@ -42,10 +48,11 @@ def read(file: File, *, select: str | None = None) -> Program:
     if file.head.startswith(b"PK\x03\x04"):
         archive = Archive.open(file)
         if _is_package(archive.names):
-            _refuse(file, "a torch.package archive: Python code and pickled objects, which only running it turns into a model")
-        name = next(name for name in archive.names if name.endswith("/data.pkl") and name.count("/") == 1)
+            what = "a torch.package archive: Python code and pickled objects, which only running it turns into a model"
+            _refuse(file, what, where=_PACKAGE)
+        name = next(name for name in archive.names if _is_pickle(name))
         held = restricted_pickle.loads(archive.read(name, limit=min(_LIMIT, (1 << 20) + 30 * file.size)), name=f"{file.name}!{name}")
-        _refuse(file, _described(held))
+        _refuse(file, _described(held), where=name)
     if file.head.startswith(_LEGACY):
         # magic number, protocol version, system's properties, the object
         found, _ = restricted_pickle.loads_many(bytes(file.view()[:_LIMIT]), name=file.name, limit=4)
@@ -56,16 +63,21 @@ def read(file: File, *, select: str | None = None) -> Program:
     _refuse(file, f"a Python pickle of {_kind(held)}")
 
 
-def _refuse(file: File, what: str) -> NoReturn:
+def _refuse(file: File, what: str, *, where: str = "offset 0") -> NoReturn:
     raise FormatError(
         f"read {file.name}",
         found=f"it holds no graph: {what}",
         do="capture the model live from its Python file, or save it by torch.jit.save or torch.export.save; pickles are never run here",
+        where=where,
     )
 
 
+def _is_pickle(name: str) -> bool:
+    return name.endswith("/data.pkl") and name.count("/") == 1
+
+
 def _is_package(names: tuple[str, ...]) -> bool:
-    return any(name.endswith("/.data/extern_modules") for name in names)
+    return any(name.endswith(f"/{_PACKAGE}") for name in names)
 
 
 def _is_tar(file: File) -> bool:

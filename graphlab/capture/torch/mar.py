@@ -27,6 +27,11 @@ def matches(target: object) -> bool:
         names = Archive.open(target).names
     except FormatError:
         return False
+    return is_served(names)
+
+
+def is_served(names: tuple[str, ...]) -> bool:
+    """Whether a zip archive of such members has TorchServe's manifest, or a handler."""
     return any(name.startswith("MAR-INF/") for name in names) or any(name.endswith(_HANDLER) and "/" not in name for name in names)
 
 

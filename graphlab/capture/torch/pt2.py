@@ -38,6 +38,11 @@ def matches(target: object) -> bool:
         archive = Archive.open(target)
     except GraphlabError:
         return False
+    return is_exported(archive)
+
+
+def is_exported(archive: Archive) -> bool:
+    """Whether an exported program or an AOTInductor model is in it."""
     return _OLD in archive or _format(archive) == "pt2" or bool(packages(archive))
 
 
@@ -56,7 +61,7 @@ def read(file: File, *, select: str | None = None) -> Program:
     if not names:
         if packages(archive):
             return read_kernels(file, archive, select)
-        raise FormatError(f"read {file.name}", found="it holds no exported program", do="fetch or write the file again")
+        raise FormatError(f"read {file.name}", found="it holds no exported program", do="fetch or write the file again", where="models/")
     name = names[chosen(names, select, file=file, what="exported programs")]
     return read_model(file, archive, name)
 

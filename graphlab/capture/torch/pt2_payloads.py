@@ -130,11 +130,11 @@ class ArchivePayloads(Payloads):
         if not isinstance(entries, dict):
             raise FormatError(asked, found="it has no object 'config'", do="fetch or write the file again", where=member)
         for name, entry in entries.items():
-            self._held[name] = self._entry(entry, folder, asked)
+            self._held[name] = self._entry(entry, folder, asked, member)
 
-    def _entry(self, entry: Any, folder: str, asked: str) -> Stored | str:
+    def _entry(self, entry: Any, folder: str, asked: str, config: str) -> Stored | str:
         if not isinstance(entry, dict) or not isinstance(entry.get("path_name"), str):
-            raise FormatError(asked, found="an entry has no 'path_name'", do="fetch or write the file again")
+            raise FormatError(asked, found="an entry has no 'path_name'", do="fetch or write the file again", where=config)
         member = folder + entry["path_name"]
         if member not in self._archive:
             return f"the archive holds no '{member}'"

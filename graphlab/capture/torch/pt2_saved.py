@@ -63,7 +63,9 @@ def saved_tensors(archive: Archive, member: str) -> dict[str, Stored | str]:
     inner = Archive.open(file)
     name = next((each for each in inner.names if each.rpartition("/")[2] == "data.pkl"), None)
     if name is None:
-        raise FormatError(f"read {file.name}", found="it holds no 'data.pkl'", do="fetch or write the file again")
+        raise FormatError(
+            f"read {file.name}", found="it holds no 'data.pkl'", do="fetch or write the file again", where="its zip directory"
+        )
     held = _Machine(inner.read(name), f"read '{name}' of {file.name}").run()
     if not isinstance(held, dict):
         return {}
@@ -100,13 +102,15 @@ class _Machine:
     def __init__(self, data: bytes, asked: str) -> None:
         self._data = data
         self._asked = asked
+        self._at = 0
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
         """The object at the end. Raises FormatError where the opcodes make no sense."""
         try:
-            for count, (opcode, argument, _) in enumerate(pickletools.genops(self._data)):
+            for count, (opcode, argument, at) in enumerate(pickletools.genops(self._data)):
+                self._at = at or 0
                 if count > _MAX_OPCODES:
                     self._refuse(f"its pickle has more than {_MAX_OPCODES:,} opcodes")
                 if opcode.name == "STOP":
@@ -117,7 +121,7 @@ class _Machine:
         self._refuse("its pickle does not end")
 
     def _refuse(self, found: str) -> Any:
-        raise FormatError(self._asked, found=found, do="fetch or write the file again")
+        raise FormatError(self._asked, found=found, do="fetch or write the file again", where=f"offset {self._at:,}")
 
     def _marked(self) -> list[Any]:
         at = max(i for i, each in enumerate(self._stack) if isinstance(each, _Mark))

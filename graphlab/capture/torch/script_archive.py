@@ -37,8 +37,12 @@ def matches(target: object) -> bool:
         names = Archive.open(target).names
     except FormatError:
         return False
-    tops = [name for name in names if name.endswith("/constants.pkl")]
-    return any(name.count("/") == 1 for name in tops) or any(name.endswith("/model.json") and name.count("/") == 1 for name in names)
+    return is_script(names)
+
+
+def is_script(names: tuple[str, ...]) -> bool:
+    """Whether a zip archive of such members is laid out as TorchScript's."""
+    return any(name.endswith(("/constants.pkl", "/model.json")) and name.count("/") == 1 for name in names)
 
 
 @dataclass(slots=True)
@@ -263,7 +267,9 @@ def program(
     """A module's methods as a program. ``version`` is the archive's; ``traced`` says that it holds its example inputs."""
     methods = _methods(reader, module)
     if not methods:
-        raise FormatError(f"read {file.name}", found="its module has no method", do="it holds no graph: load it by torch")
+        raise FormatError(
+            f"read {file.name}", found="its module has no method", do="it holds no graph: load it by torch", where=module.type.name
+        )
     if select is not None and select not in methods:
         raise SelectError(f"read {file.name}@{select}", found=f"it has no method '{select}'", do="", names=tuple(methods))
     called = {name: reader.method(module, name).name for name in methods}

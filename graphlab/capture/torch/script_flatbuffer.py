@@ -129,6 +129,7 @@ class _Module:
                 f"read {self.file.name}",
                 found=f"a mobile module (bytecode version {version}) whose TorchScript sources were left out: only bytecode is there",
                 do="read the module it was made from, saved by torch.jit.save",
+                where=f"offset {root}",
             )
         constants = tuple(self.value(index, 0) for index in self.numbers(root, 9, "I", 4))
         reader = Reader(

@@ -132,14 +132,14 @@ class Reader:
             known = self._read(key, body, instance)
         return known
 
-    def function(self, name: str) -> Callee:
-        """The graph of a function, or of a plain class's method, by qualified name."""
+    def function(self, name: str, caller: str) -> Callee:
+        """The graph of a function, or of a plain class's method, by qualified name; ``caller`` is the graph that calls it."""
         key = ("", name)
         known = self._callees.get(key)
         if known is None:
             found = self.library.function(name)
             if found is None:
-                raise FormatError(f"read {self.archive}", found=f"the code calls '{name}', which it does not hold", do=_DO)
+                raise FormatError(f"read {self.archive}", found=f"the code calls '{name}', which it does not hold", do=_DO, where=caller)
             own = name.rpartition(".")[2]
             graph = self._lower(name, *found, None)
             file = found[0]
@@ -184,7 +184,7 @@ class Reader:
         self, body: _Body, name: str, block: Block, inputs: list[Value], constants: ScriptGraph | None = None, depth: int = 0
     ) -> _Region:
         if depth > MAX_DEPTH:
-            raise FormatError(f"read {self.archive}", found=f"branches and loops nest more than {MAX_DEPTH} deep", do=_DO)
+            raise FormatError(f"read {self.archive}", found=f"branches and loops nest more than {MAX_DEPTH} deep", do=_DO, where=name)
         self.graphs[name] = graph = Graph(name=name)
         region = _Region(graph, body=body, depth=depth)
         for value in inputs:
@@ -198,7 +198,7 @@ class Reader:
         region.finish(region.id(None, "output"), [real(value) for value in block.outputs])
         self._nodes += len(region.nodes)
         if self._nodes > MAX_NODES:
-            raise FormatError(f"read {self.archive}", found=f"its calls unfold to more than {MAX_NODES:,} nodes", do=_DO)
+            raise FormatError(f"read {self.archive}", found=f"its calls unfold to more than {MAX_NODES:,} nodes", do=_DO, where=name)
         return region
 
     def _constant(self, region: _Region, node: Node) -> None:
@@ -280,7 +280,7 @@ class Reader:
             if on.type.kind != "class" or self.library.function(full) is None:
                 data["effects"] = ("opaque",)
                 return operands
-            callee = self.function(full)
+            callee = self.function(full, region.graph.name)
         else:
             region.follow(on, id)
             data["name"] = instance.member(name)
@@ -292,7 +292,7 @@ class Reader:
     def _call_function(self, region: _Region, id: str, data: dict[str, Any], operands: list[Value]) -> list[Value]:
         called = operands[0]
         region.follow(called, id)
-        callee = self.function(constant_of(called))
+        callee = self.function(constant_of(called), region.graph.name)
         data["name"] = callee.name
         data["calls"] = callee.called(len(operands) - 1)
         return operands[1:]

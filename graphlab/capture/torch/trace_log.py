@@ -207,7 +207,10 @@ class _Reader:
             self._take(record, f"rank{record.rank}/{id}" if len(ranks) > 1 and record.rank else id)
         if not found:
             raise FormatError(
-                f"read {self._file.name}", found="it has no sound record of a compile log", do="compile again with TORCH_TRACE set"
+                f"read {self._file.name}",
+                found="it has no sound record of a compile log",
+                do="compile again with TORCH_TRACE set",
+                where=f"offset {self._damaged[0]:,}" if self._damaged else "offset 0",
             )
         if self._damaged:
             lines = "1 line" if len(self._damaged) == 1 else f"{len(self._damaged):,} lines"
@@ -307,6 +310,7 @@ class _Reader:
                 f"read '{name}' of {self._file.name}",
                 found="the wrapper's source has no run_impl",
                 do="read another stage, or the artifact",
+                where=name,
             )
         return found
 
