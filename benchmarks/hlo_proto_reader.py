@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import hlo_text as made
+from side import Measured, alternated, fastest, measured_here, peak
 
 SIZES = (100_000,)
 CONSTANTS = 32  # MiB in the message of large constants
@@ -39,7 +38,7 @@ def write(path: Path, instructions: int) -> None:
     path.write_bytes(_hlo.hlo_module_from_text(text).as_serialized_hlo_module_proto())
 
 
-def measure_graphlab(path: Path) -> dict[str, float]:
+def measure_graphlab(path: Path) -> Measured:
     import google.protobuf.text_format  # noqa: F401
 
     from graphlab.capture.file import File
@@ -48,13 +47,13 @@ def measure_graphlab(path: Path) -> dict[str, float]:
     from graphlab.ir.verify import verify
 
     binary_schema()  # compiled once a process, like an import
-    before, start = _peak(), time.process_time()
+    before, start = peak(), time.process_time()
     file = File.open(path)
     if not hlo_proto.matches(file):
         raise SystemExit("the reader does not take the message")
     program = hlo_proto.read(file)
     read = time.process_time()
-    memory = _peak() - before
+    memory = peak() - before
     findings = verify(program)
     verified = time.process_time()
     if findings:
@@ -62,11 +61,11 @@ def measure_graphlab(path: Path) -> dict[str, float]:
     return {"seconds": read - start, "verify": verified - read, "nodes": program.count(), "bytes": memory}
 
 
-def measure_protobuf(path: Path) -> dict[str, float]:
+def measure_protobuf(path: Path) -> Measured:
     import networkx as nx
     from tensorflow.compiler.xla.service import hlo_pb2
 
-    before, start = _peak(), time.process_time()
+    before, start = peak(), time.process_time()
     module = hlo_pb2.HloModuleProto.FromString(path.read_bytes())
     found = []
     for computation in module.computations:
@@ -83,47 +82,28 @@ def measure_protobuf(path: Path) -> dict[str, float]:
         graph.add_nodes_from(node[0] for node in nodes)
         graph.add_edges_from(edges)
         graphs.append(graph)
-    return {"seconds": time.process_time() - start, "nodes": sum(map(len, graphs)), "bytes": _peak() - before}
+    return {"seconds": time.process_time() - start, "nodes": sum(map(len, graphs)), "bytes": peak() - before}
 
 
-def measure_jaxlib(path: Path) -> dict[str, float]:
+def measure_jaxlib(path: Path) -> Measured:
     from jaxlib import _hlo
 
     from graphlab.capture.xla.hlo_text import parse_hlo
 
-    before, start = _peak(), time.process_time()
+    before, start = peak(), time.process_time()
     text = _hlo.HloModule.from_serialized_hlo_module_proto(path.read_bytes()).to_string()
     printed = time.process_time()
     program = parse_hlo(text)
-    return {"seconds": time.process_time() - start, "print": printed - start, "nodes": program.count(), "bytes": _peak() - before}
+    return {"seconds": time.process_time() - start, "print": printed - start, "nodes": program.count(), "bytes": peak() - before}
 
 
 MEASURES = {"graphlab": measure_graphlab, "protobuf": measure_protobuf, "jaxlib": measure_jaxlib}
 
 
-def _peak() -> int:
-    """Bytes of the largest memory of this process so far; from /proc where there is one, as getrusage counts the parent's in."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-
-
-def _in_process(side: str, path: Path) -> dict[str, float]:
-    words = [sys.executable, __file__, "--side", side, "--path", str(path)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def run(path: Path, rounds: int) -> dict[str, float]:
     """The best of ``rounds`` alternated measurements of each side, and graphlab's ratios to the others."""
-    found: dict[str, list[dict[str, float]]] = {side: [] for side in MEASURES}
-    for _ in range(rounds):
-        for side, measures in found.items():
-            measures.append(_in_process(side, path))
-    best = {side: min(measures, key=lambda one: one["seconds"]) for side, measures in found.items()}
+    found = alternated(__file__, tuple(MEASURES), path, rounds)
+    best = {side: fastest(measured) for side, measured in zip(MEASURES, found, strict=True)}
     ours, bare = best["graphlab"], best["protobuf"]
     if {one["nodes"] for one in best.values()} != {ours["nodes"]}:
         raise SystemExit(f"not the same number of nodes: {best}")
@@ -136,15 +116,12 @@ def run(path: Path, rounds: int) -> dict[str, float]:
 
 
 def main() -> int:
+    if measured_here(MEASURES):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=tuple(MEASURES), help="measure one side once, in this process")
-    parser.add_argument("--path", type=Path)
     options = parser.parse_args()
-    if options.side:
-        print(json.dumps(MEASURES[options.side](options.path)))
-        return 0
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for size in (*SIZES, 0):

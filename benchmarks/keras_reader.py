@@ -13,39 +13,40 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from side import Measured, alternated, fastest, measured_here, peak
+
 TIME_LIMIT = 1.0  # times Keras
 MEMORY_LIMIT = 0.5
 
 
-def measure_graphlab(path: str) -> dict[str, float]:
+def measure_graphlab(path: Path) -> Measured:
     from graphlab.capture import keras
     from graphlab.capture.file import File
     from graphlab.ir.values import TensorType
     from graphlab.ir.verify import verify
 
-    before, start = _peak(), time.perf_counter()
+    before, start = peak(), time.perf_counter()
     program = keras.read(File.open(path))
     if verify(program):
         raise SystemExit("the program is not sound")
-    seconds, memory = time.perf_counter() - start, _peak() - before
+    seconds, memory = time.perf_counter() - start, peak() - before
     types = [node.outputs[0] for _, node in program.each_node() if node.kind == "parameter"]
     return {"seconds": seconds, "bytes": memory, "parameters": sum(t.elements or 0 for t in types if isinstance(t, TensorType))}
 
 
-def measure_keras(path: str) -> dict[str, float]:
+def measure_keras(path: Path) -> Measured:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
 
-    before, start = _peak(), time.perf_counter()
+    before, start = peak(), time.perf_counter()
     model = keras.models.load_model(path, compile=False)
-    seconds, memory = time.perf_counter() - start, _peak() - before
+    seconds, memory = time.perf_counter() - start, peak() - before
     return {"seconds": seconds, "bytes": memory, "parameters": model.count_params()}
 
 
@@ -59,28 +60,10 @@ def save_models(folder: Path) -> list[str]:
     return [str(folder / f"resnet50{end}") for end in (".keras", ".h5")]
 
 
-def _peak() -> int:
-    """Most bytes resident so far. On Linux from /proc: ``ru_maxrss`` keeps the parent's peak."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def _in_process(side: str, path: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "--side", side, path], check=True, capture_output=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
 def run(path: str, rounds: int) -> dict[str, float]:
     """The best of ``rounds`` alternated measurements of both sides, and their ratios."""
-    ours, theirs = [], []
-    for _ in range(rounds):
-        theirs.append(_in_process("keras", path))
-        ours.append(_in_process("graphlab", path))
-    best, other = min(ours, key=lambda r: r["seconds"]), min(theirs, key=lambda r: r["seconds"])
+    theirs, ours = alternated(__file__, ("keras", "graphlab"), path, rounds)
+    best, other = fastest(ours), fastest(theirs)
     if best["parameters"] != other["parameters"]:
         raise SystemExit(f"graphlab has {best['parameters']} parameters, Keras {other['parameters']}")
     return {
@@ -91,16 +74,13 @@ def run(path: str, rounds: int) -> dict[str, float]:
 
 
 def main() -> int:
+    if measured_here({"graphlab": measure_graphlab, "keras": measure_keras}):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=("graphlab", "keras"), help="measure one side once, in this process")
     options = parser.parse_args()
-    if options.side:
-        measure = measure_graphlab if options.side == "graphlab" else measure_keras
-        print(json.dumps(measure(options.files[0])))
-        return 0
     with tempfile.TemporaryDirectory() as folder:
         files = options.files or save_models(Path(folder))
         results = {Path(path).name: run(path, options.rounds) for path in files}

@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from side import Measured, alternated, fastest, measured_here, peak
 
 OPERATIONS = 95_000
 TIME_LIMIT = 3.0  # times the other side
@@ -63,7 +63,7 @@ def module_text(operations: int) -> str:
     ])  # fmt: skip
 
 
-def measure_graphlab(path: str) -> dict[str, float]:
+def measure_graphlab(path: Path) -> Measured:
     from graphlab.capture.dispatch import adapter_for
     from graphlab.capture.file import File
     from graphlab.ir.verify import verify
@@ -74,16 +74,16 @@ def measure_graphlab(path: str) -> dict[str, float]:
     start = time.perf_counter()
     program = reader.read(file)
     seconds = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = peak()
     if findings := verify(program):
         raise SystemExit(f"the program is not sound: {findings[0].message}")
-    return {"seconds": seconds, "operations": program.count(), "kilobytes": memory}
+    return {"seconds": seconds, "operations": program.count(), "bytes": memory}
 
 
-def measure_jaxlib(path: str) -> dict[str, float]:
+def measure_jaxlib(path: Path) -> Measured:
     from graphlab.capture.xla.mlir import parse_module
 
-    data = Path(path).read_bytes()
+    data = path.read_bytes()
     parse_module("module {}")  # the dialects' own loading
     start = time.perf_counter()
     module = parse_module(data if data[:4] == b"ML\xefR" else data.decode())
@@ -102,28 +102,19 @@ def measure_jaxlib(path: str) -> dict[str, float]:
                         [(name, operation.attributes[name]) for name in operation.attributes], operation.location,
                     ))  # fmt: skip
                     work.append(operation)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": time.perf_counter() - start, "parse": parsed - start, "operations": count, "kilobytes": memory}
-
-
-def _in_process(side: str, path: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "--side", side, "--path", path], check=True, capture_output=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    memory = peak()
+    return {"seconds": time.perf_counter() - start, "parse": parsed - start, "operations": count, "bytes": memory}
 
 
 def run(path: str, rounds: int) -> dict[str, float]:
     """The best of ``rounds`` alternated measurements of both sides, and their ratio."""
-    ours, theirs = [], []
-    for _ in range(rounds):
-        theirs.append(_in_process("jaxlib", path))
-        ours.append(_in_process("graphlab", path))
-    best, other = min(ours, key=lambda r: r["seconds"]), min(theirs, key=lambda r: r["seconds"])
+    theirs, ours = alternated(__file__, ("jaxlib", "graphlab"), path, rounds)
+    best, other = fastest(ours), fastest(theirs)
     if best["operations"] != other["operations"]:
         raise SystemExit(f"graphlab has {best['operations']} operations, jaxlib {other['operations']}")
     return {
         "operations": best["operations"], "graphlab_s": best["seconds"], "jaxlib_s": other["seconds"], "jaxlib_parse_s": other["parse"],
-        "ratio": best["seconds"] / other["seconds"], "graphlab_mb": best["kilobytes"] / 1024, "jaxlib_mb": other["kilobytes"] / 1024,
+        "ratio": best["seconds"] / other["seconds"], "graphlab_mb": best["bytes"] / 2**20, "jaxlib_mb": other["bytes"] / 2**20,
     }  # fmt: skip
 
 
@@ -136,16 +127,13 @@ def _bytecode(text: str) -> bytes:
 
 
 def main() -> int:
+    if measured_here({"graphlab": measure_graphlab, "jaxlib": measure_jaxlib}):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--operations", type=int, default=OPERATIONS)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=("graphlab", "jaxlib"), help="measure one side once, in this process")
-    parser.add_argument("--path")
     options = parser.parse_args()
-    if options.side:
-        print(json.dumps((measure_graphlab if options.side == "graphlab" else measure_jaxlib)(options.path)))
-        return 0
     with tempfile.TemporaryDirectory() as folder:
         text = module_text(options.operations)
         made = {"text": Path(folder) / "m.mlir", "bytecode": Path(folder) / "m.mlirbc"}

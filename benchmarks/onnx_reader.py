@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from side import Measured, alternated, fastest, measured_here, peak
 
 TIME_LIMIT = 3.0  # times the other side: a bare parser
 MODELS = {"graph": (2000, 4, False), "weights": (12, 1024, False), "beside": (12, 1024, True)}
@@ -64,7 +64,7 @@ def write_model(path: Path, layers: int, width: int, beside: bool) -> int:
     return len(nodes)
 
 
-def measure_graphlab(path: Path) -> dict[str, float]:
+def measure_graphlab(path: Path) -> Measured:
     import graphlab.capture.onnx.model
     import graphlab.capture.xla.hlo_program  # noqa: F401
     from graphlab.capture import onnx as reader
@@ -72,7 +72,7 @@ def measure_graphlab(path: Path) -> dict[str, float]:
     from graphlab.ir.verify import verify
 
     reader._packed()  # the schema is compiled once a process, like an import
-    before = _peak()
+    before = peak()
     start = time.perf_counter()
     file = File.open(path)
     if not reader.matches(file):
@@ -80,7 +80,7 @@ def measure_graphlab(path: Path) -> dict[str, float]:
     sniffed = time.perf_counter()
     program = reader.read(file)
     done = time.perf_counter()
-    memory = _peak() - before
+    memory = peak() - before
     findings = verify(program)
     if findings:
         raise SystemExit(f"the program is not sound: {findings[0].message}")
@@ -89,7 +89,7 @@ def measure_graphlab(path: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-def measure_onnx(path: Path) -> dict[str, float]:
+def measure_onnx(path: Path) -> Measured:
     import onnx
     from onnx import helper
 
@@ -110,40 +110,22 @@ def measure_onnx(path: Path) -> dict[str, float]:
         ]
         return len(held) + len(told)
 
-    before = _peak()
+    before = peak()
     start = time.perf_counter()
     model = onnx.load(path)
     loaded = time.perf_counter()
     nodes = walk(model.graph.node) + sum(walk(function.node) for function in model.functions)
     values(model.graph)
     done = time.perf_counter()
-    return {"seconds": done - start, "load": loaded - start, "walk": done - loaded, "nodes": nodes, "bytes": _peak() - before}
-
-
-def _peak() -> int:
-    """Bytes resident at most so far in this process; what ``getrusage`` says includes the process that started it."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _in_process(side: str, path: Path) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "--side", side, "--model", str(path)], check=True, capture_output=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return {"seconds": done - start, "load": loaded - start, "walk": done - loaded, "nodes": nodes, "bytes": peak() - before}
 
 
 def run(name: str, rounds: int, folder: Path) -> dict[str, float | str]:
     """The best of ``rounds`` alternated measurements of both sides, and their ratios."""
     path = folder / f"{name}.onnx"
     nodes = write_model(path, *MODELS[name])
-    ours, theirs = [], []
-    for _ in range(rounds):
-        theirs.append(_in_process("onnx", path))
-        ours.append(_in_process("graphlab", path))
-    best, other = min(ours, key=lambda r: r["seconds"]), min(theirs, key=lambda r: r["seconds"])
+    theirs, ours = alternated(__file__, ("onnx", "graphlab"), path, rounds)
+    best, other = fastest(ours), fastest(theirs)
     if not best["nodes"] == other["nodes"] == nodes:
         raise SystemExit(f"graphlab has {best['nodes']} nodes, onnx {other['nodes']}, written were {nodes}")
     return {
@@ -157,15 +139,12 @@ def run(name: str, rounds: int, folder: Path) -> dict[str, float | str]:
 
 
 def main() -> int:
+    if measured_here({"graphlab": measure_graphlab, "onnx": measure_onnx}):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=("graphlab", "onnx"), help="measure one side once, in this process")
-    parser.add_argument("--model", type=Path)
     options = parser.parse_args()
-    if options.side:
-        print(json.dumps((measure_graphlab if options.side == "graphlab" else measure_onnx)(options.model)))
-        return 0
     results = []
     for name in MODELS:
         with tempfile.TemporaryDirectory() as folder:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from side import Measured, alternated, fastest, in_process, measured_here, peak
 
 TIME_LIMIT = 1.0  # times the other side
 MEMORY_LIMIT = 0.5
@@ -38,17 +38,18 @@ def make(folder: Path) -> None:
     (folder / "frozen.pb").write_bytes(frozen.graph.as_graph_def(add_shapes=True).SerializeToString())
 
 
-def measure_graphlab(path: Path) -> dict[str, float]:
+def measure_graphlab(path: Path) -> Measured:
     import graphlab
     import graphlab.capture.tensorflow.saved_model
     import graphlab.capture.tensorflow.tfjs
 
     start = time.perf_counter()
     program = graphlab.load(path)
-    return {"seconds": time.perf_counter() - start, "nodes": program.count(), "peak": _peak()}
+    return {"seconds": time.perf_counter() - start, "nodes": program.count(), "peak": peak()}
 
 
-def measure_tensorflow(path: Path) -> dict[str, float]:
+def measure_tensorflow(path: Path) -> Measured:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf
 
     start = time.perf_counter()
@@ -56,34 +57,19 @@ def measure_tensorflow(path: Path) -> dict[str, float]:
         loaded = tf.saved_model.load(str(path))
         done = time.perf_counter()
         assert loaded.signatures
-        return {"seconds": done - start, "peak": _peak()}
+        return {"seconds": done - start, "peak": peak()}
     definition = tf.compat.v1.GraphDef()
     definition.ParseFromString(path.read_bytes())
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(definition, name="")
     done = time.perf_counter()
-    return {"seconds": done - start, "nodes": len(graph.get_operations()), "peak": _peak()}
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _in_process(side: str, path: Path) -> dict[str, float]:
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, "--side", side, "--path", str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=quiet)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return {"seconds": done - start, "nodes": len(graph.get_operations()), "peak": peak()}
 
 
 def run(path: Path, rounds: int) -> dict[str, float]:
     """The best of ``rounds`` alternated measurements of both sides, and their ratios."""
-    ours, theirs = [], []
-    for _ in range(rounds):
-        theirs.append(_in_process("tensorflow", path))
-        ours.append(_in_process("graphlab", path))
-    best, other = min(ours, key=lambda r: r["seconds"]), min(theirs, key=lambda r: r["seconds"])
+    theirs, ours = alternated(__file__, ("tensorflow", "graphlab"), path, rounds)
+    best, other = fastest(ours), fastest(theirs)
     peak, other_peak = min(r["peak"] for r in ours), min(r["peak"] for r in theirs)
     return {
         "nodes": best["nodes"], "graphlab_s": best["seconds"], "tensorflow_s": other["seconds"],
@@ -93,22 +79,15 @@ def run(path: Path, rounds: int) -> dict[str, float]:
 
 
 def main() -> int:
+    if measured_here({"make": make, "graphlab": measure_graphlab, "tensorflow": measure_tensorflow}):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=("graphlab", "tensorflow", "make"), help="do one side once, in this process")
-    parser.add_argument("--path", type=Path)
     options = parser.parse_args()
-    if options.side == "make":
-        make(options.path)
-        return 0
-    if options.side:
-        measure = measure_graphlab if options.side == "graphlab" else measure_tensorflow
-        print(json.dumps(measure(options.path)))
-        return 0
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        subprocess.run([sys.executable, __file__, "--side", "make", "--path", made], check=True, capture_output=True)
+        in_process(__file__, "make", made)
         results = {name: run(folder / name, options.rounds) for name in ("saved", "frozen.pb")}
     if options.json:
         print(json.dumps(results, indent=2))

@@ -11,15 +11,13 @@ models are made here: a transformer encoder of 24 layers, and one of few nodes a
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from side import Measured, alternated, in_process, measured_here, peak
 
 TIME_LIMIT = 1.0  # times torch's load
 MEMORY_LIMIT = 0.5  # times torch's, its import included
@@ -46,32 +44,28 @@ def write_models(folder: Path) -> None:
     torch.compile(small, backend="aot_eager")(torch.ones(2, 8, 64)).sum().backward()
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def measure_graphlab(path: Path) -> dict[str, float]:
-    base = _peak()
+def measure_graphlab(path: Path) -> Measured:
+    base = peak()
     start = time.perf_counter()
     from graphlab.capture.file import File
     from graphlab.capture.torch import pt2
 
     imported = time.perf_counter()
     program = pt2.read(File.open(path))
-    return {"load": time.perf_counter() - imported, "import": imported - start, "bytes": _peak() - base, "nodes": program.count()}
+    return {"load": time.perf_counter() - imported, "import": imported - start, "bytes": peak() - base, "nodes": program.count()}
 
 
-def measure_torch(path: Path) -> dict[str, float]:
-    base = _peak()
+def measure_torch(path: Path) -> Measured:
+    base = peak()
     start = time.perf_counter()
     import torch.export
 
     imported = time.perf_counter()
     program = torch.export.load(path)
-    return {"load": time.perf_counter() - imported, "import": imported - start, "bytes": _peak() - base, "nodes": len(program.graph.nodes)}
+    return {"load": time.perf_counter() - imported, "import": imported - start, "bytes": peak() - base, "nodes": len(program.graph.nodes)}
 
 
-def measure_log(path: Path) -> dict[str, float]:
+def measure_log(path: Path) -> Measured:
     from graphlab.capture.file import File
     from graphlab.capture.torch import trace_log
 
@@ -84,36 +78,23 @@ def measure_log(path: Path) -> dict[str, float]:
     return {"list": listed - start, "graphs": done - listed, "bytes": each.stat().st_size, "nodes": sum(graphs)}
 
 
-MEASURES = {"graphlab": measure_graphlab, "torch": measure_torch, "log": measure_log}
-
-
-def _measured(side: str, path: Path) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "--side", side, str(path)], capture_output=True, text=True, check=True)
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return told
+MEASURES = {"write": write_models, "graphlab": measure_graphlab, "torch": measure_torch, "log": measure_log}
 
 
 def main() -> int:
+    if measured_here(MEASURES):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.side:
-        side, path = options.side
-        if side == "write":
-            write_models(Path(path))
-        else:
-            print(json.dumps(MEASURES[side](Path(path))))
-        return 0
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder) / "logs"
-        environment = {**os.environ, "TORCH_TRACE": str(logs)}
-        subprocess.run([sys.executable, __file__, "--side", "write", folder], env=environment, check=True, capture_output=True)
+        in_process(__file__, "write", folder, {"TORCH_TRACE": str(logs)})
         for name in MODELS:
             path = Path(folder) / f"{name}.pt2"
-            pairs = [(_measured("graphlab", path), _measured("torch", path)) for _ in range(options.rounds)]
-            ours, theirs = ({key: statistics.median(each[i][key] for each in pairs) for key in pairs[0][i]} for i in (0, 1))
+            measured = alternated(__file__, ("graphlab", "torch"), path, options.rounds)
+            ours, theirs = ({key: statistics.median(each[key] for each in side) for key in side[0]} for side in measured)
             ratios = {"time": ours["load"] / theirs["load"], "memory": ours["bytes"] / theirs["bytes"]}
             missed += ratios["time"] > TIME_LIMIT or ratios["memory"] > MEMORY_LIMIT
             print(
@@ -123,7 +104,7 @@ def main() -> int:
                 f"import {ours['import'] * 1e3:.0f} / {theirs['import'] * 1e3:.0f} ms",
                 flush=True,
             )
-        told = [_measured("log", logs) for _ in range(options.rounds)]
+        [told] = alternated(__file__, ("log",), logs, options.rounds)
         log = {key: statistics.median(each[key] for each in told) for key in told[0]}
         print(
             f"log      {log['nodes']:6,.0f} nodes, {log['bytes'] / 1e6:6.1f} MB: listed in {log['list'] / log['bytes'] * 1e9:.0f} ms a MB, "

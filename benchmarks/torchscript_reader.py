@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from side import Measured, alternated, in_process, measured_here, peak
 
 TIME_LIMIT = 1.0  # times torch's load and walk
 MEMORY_LIMIT = 0.5  # times torch's, its import included
@@ -47,8 +47,8 @@ def write_models(folder: Path) -> None:
         made[name].save(str(folder / f"{name}.pt"))
 
 
-def measure_graphlab(path: Path) -> dict[str, float]:
-    base = _peak()
+def measure_graphlab(path: Path) -> Measured:
+    base = peak()
     start = time.perf_counter()
     from graphlab.capture.file import File
     from graphlab.capture.torch import script_archive as reader
@@ -56,11 +56,11 @@ def measure_graphlab(path: Path) -> dict[str, float]:
     imported = time.perf_counter()
     program = reader.read(File.open(path))
     done = time.perf_counter()
-    return {"load": done - imported, "walk": done - imported, "import": imported - start, "bytes": _peak() - base, "nodes": program.count()}
+    return {"load": done - imported, "walk": done - imported, "import": imported - start, "bytes": peak() - base, "nodes": program.count()}
 
 
-def measure_torch(path: Path) -> dict[str, float]:
-    base = _peak()
+def measure_torch(path: Path) -> Measured:
+    base = peak()
     start = time.perf_counter()
     import torch
 
@@ -69,7 +69,7 @@ def measure_torch(path: Path) -> dict[str, float]:
     loaded = time.perf_counter()
     count = sum(_walk(module._c._get_method("forward").graph) for module in model.modules() if "forward" in module._c._method_names())
     done = time.perf_counter()
-    return {"load": loaded - imported, "walk": done - imported, "import": imported - start, "bytes": _peak() - base, "nodes": count}
+    return {"load": loaded - imported, "walk": done - imported, "import": imported - start, "bytes": peak() - base, "nodes": count}
 
 
 def _walk(block: Any) -> int:
@@ -81,38 +81,22 @@ def _walk(block: Any) -> int:
     return count
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def main() -> int:
     """Exit code 1 where a limit is missed."""
+    if measured_here({"write": write_models, "graphlab": measure_graphlab, "torch": measure_torch}):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=("graphlab", "torch", "write"))
-    parser.add_argument("--path", type=Path)
     given = parser.parse_args()
-    if given.side == "write":
-        write_models(given.path)
-        return 0
-    if given.side:
-        print(json.dumps((measure_graphlab if given.side == "graphlab" else measure_torch)(given.path)))
-        return 0
     missed = False
     told = []
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, __file__, "--side", "write", "--path", folder], check=True)
+        in_process(__file__, "write", folder)
         for name in MODELS:
             path = Path(folder) / f"{name}.pt"
-            best: dict[str, dict[str, float]] = {}
-            for _ in range(given.rounds):
-                for side in ("graphlab", "torch"):
-                    words = [sys.executable, __file__, "--side", side, "--path", str(path)]
-                    found = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-                    held = best.setdefault(side, found)
-                    best[side] = {key: min(held[key], value) for key, value in found.items()}
-            ours, peer = best["graphlab"], best["torch"]
+            measured = alternated(__file__, ("graphlab", "torch"), path, given.rounds)
+            ours, peer = ({key: min(each[key] for each in side) for key in side[0]} for side in measured)
             row: dict[str, Any] = {
                 "model": name, "nodes": ours["nodes"], "load": ours["load"] / peer["load"], "walk": ours["walk"] / peer["walk"],
                 "from_nothing": (ours["load"] + ours["import"]) / (peer["load"] + peer["import"]), "memory": ours["bytes"] / peer["bytes"],
