@@ -46,8 +46,8 @@ $(BIN)/python:
 
 # One install for everything, one for what the demo needs; each once until the pins change.
 $(VENV)/.all: $(BIN)/python $(PIN)
-	@echo "Installing graphlab with every extra into $(VENV): about 3 GB, some minutes"
-	$(PIP) -e '.[torch,tensorflow,jax,dot,dev]'
+	@echo "Installing graphlab with every extra into $(VENV): about 4 GB, some minutes"
+	$(PIP) -e '.[torch,tensorflow,jax,xla-tpu,xla-cuda,dot,dev]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(BIN)/python $(PIN)

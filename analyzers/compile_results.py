@@ -161,7 +161,7 @@ def analyze(compiled: Compiled, options: Options = Options()) -> Result:
         unfused,
         (
             *(finding for folding in foldings for finding in folding.done.findings),
-            *(_widened_finding(after, w, options) for w in widened),
+            *(_widened_finding(after, w, compiled.target, options) for w in widened),
             *(_unfused_finding(after, chain, options) for chain in unfused),
         ),
     )
@@ -264,14 +264,14 @@ def _place(program: Program, node: Node) -> Frame | None:
     return None if frame is None else Frame(frame.file, frame.line)  # callers and columns do not survive every compiler
 
 
-def _widened_finding(program: Program, widened: Widened, options: Options) -> Finding:
+def _widened_finding(program: Program, widened: Widened, target: str, options: Options) -> Finding:
     return Finding(
         "GL403",
-        f"{len(widened.nodes)} {widened.op} compute(s) in {widened.now}; the model asked for {widened.was}",
+        f"for {target} {len(widened.nodes)} {widened.op} compute(s) in {widened.now}; the model asked for {widened.was}",
         widened.nodes[: options.nodes],
         next((frame for ref in widened.nodes if (frame := program.frame(program.node(ref)))), None),
         "choose a type the target computes in, or expect the wider type's time and memory",
-        frozen(op=widened.op, was=widened.was, now=widened.now, count=len(widened.nodes)),
+        frozen(target=target, op=widened.op, was=widened.was, now=widened.now, count=len(widened.nodes)),
     )
 
 

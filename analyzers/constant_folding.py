@@ -231,6 +231,8 @@ class _Facts:
                 if node.kind != "op" or not effects or node.id in self.nodes[name] or not node.outputs:
                     continue
                 operands = node.operands
+                if not operands and effects == ("io",):
+                    continue  # an input of the whole that nobody feeds here: nothing could be computed
                 if all(self.operand_fixed(name, use) for use in operands):
                     lost = tuple(NodeRef(name, id) for id in self._lost(name, graph, node.id))
                     yield Blocked(NodeRef(name, node.id), node.op, effects, lost, self.program.frame(node))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any, Literal, TypeAlias
 
 from graphlab.analyzers.cells import flat
@@ -140,41 +139,55 @@ def _constructs(facts: _Facts) -> Iterator[Construct]:
                 node=ref,
                 op=node.op,
                 where=_line(facts, ref),
-                nesting=facts.nesting.paths(name),
+                nesting=facts.nesting.around(ref),
                 ways=facts.nesting.ways(name),
                 decided_by=decided,
                 causes=causes[: facts.options.causes],
                 cause_count=len(causes),
                 others=others,
                 trip_count=facts.trips.of(ref) if node.control.form == "loop" else None,
-                regions=tuple(Region(role, call.graph, facts.sizes[call.graph]) for role, call in node.calls.items()),
+                regions=tuple(Region(role, call.graph, facts.sizes[call.graph]) for role, call in node.calls.items())
+                or _parts(facts, ref, ("then", "else")),
                 configured=mask is not None and flow.only_attributes(mask),
             )
         for cycle in cycles:
-            yield _cycle(facts, name, cycle)
+            yield from _loops(facts, name, cycle)
 
 
-def _cycle(facts: _Facts, name: str, cycle: list[str]) -> Construct:
-    """A loop written as a cycle of edges: what decides it are the nodes in it that the source calls loop conditions."""
+def _loops(facts: _Facts, name: str, cycle: list[str]) -> Iterator[Construct]:
+    """The loops in a cycle of edges, one for each node in it that the source calls a loop's condition; one in all where it calls none so.
+
+    A loop within a loop lies on the same cycle: what is in which, the nodes say (``meta["within"]``).
+    """
     program, flow = facts.program, facts.flow
     nodes = [program.graphs[name].node(id) for id in cycle]
     deciding = [n for n in nodes if n.control is not None and n.control.form == "loop" and not n.calls]
-    masks = [m for n in deciding if (m := flow.of_decision(NodeRef(name, n.id))) is not None]
-    decided, causes, others = _decided(flow, reduce(or_, masks) if masks else None)
-    head = (deciding or nodes)[0]
-    return Construct(
-        form="cycle",
-        node=NodeRef(name, head.id),
-        op=head.op,
-        where=next((f for n in (head, *nodes) if (f := program.frame(n)) is not None), None),
-        nesting=facts.nesting.paths(name),
-        ways=facts.nesting.ways(name),
-        decided_by=decided,
-        causes=causes[: facts.options.causes],
-        cause_count=len(causes),
-        others=others,
-        regions=(Region("cycle", name, sum(1 for n in nodes if n.kind == "op")),),
-    )
+    if not deciding and any(role == "loop" for n in nodes for _, role in n.meta.get("within", ())):
+        return  # goes round in a loop that is decided beside it
+    for head in deciding or nodes[:1]:
+        ref = NodeRef(name, head.id)
+        decided, causes, others = _decided(flow, flow.of_decision(ref) if deciding else None)
+        within = [n for n in nodes if (head.id, "loop") in n.meta.get("within", ())] or nodes
+        yield Construct(
+            form="cycle",
+            node=ref,
+            op=head.op,
+            where=next((f for n in (head, *within) if (f := program.frame(n)) is not None), None),
+            nesting=facts.nesting.around(ref),
+            ways=facts.nesting.ways(name),
+            decided_by=decided,
+            causes=causes[: facts.options.causes],
+            cause_count=len(causes),
+            others=others,
+            trip_count=facts.trips.of(ref) if deciding else None,
+            regions=_parts(facts, ref, ("loop",)) or (Region("cycle", name, sum(1 for n in nodes if n.kind == "op")),),
+        )
+
+
+def _parts(facts: _Facts, decider: NodeRef, roles: tuple[str, ...]) -> tuple[Region, ...]:
+    """What a node decides on that lies in its own graph, by role."""
+    counts = facts.nesting.decided.get(decider, Counter())
+    return tuple(Region("body" if role == "loop" else role, decider.graph, counts[role]) for role in roles if role in counts)
 
 
 def _decided(flow: Dataflow, mask: int | None) -> tuple[Decider, tuple[Cause, ...], tuple[Decider, ...]]:
@@ -205,6 +218,13 @@ class _Nesting:
     """Which constructs stand around a graph, for every way into it."""
 
     def __init__(self, program: Program, flow: Dataflow, limit: int) -> None:
+        self._program = program
+        self.decided: dict[NodeRef, Counter[str]] = {}
+        """Of each node that decides on others of its own graph: how many operations run in which role."""
+        for name, graph in program.graphs.items():
+            for _, data in graph.nodes(data=True):
+                for decider, role in data.get("meta", EMPTY).get("within", ()) if data["kind"] == "op" else ():
+                    self.decided.setdefault(NodeRef(name, decider), Counter())[role] += 1
         self._paths: dict[str, tuple[tuple[NodeRef, ...], ...]] = {}
         self._ways: dict[str, int] = {}
         for group in reversed(flow.groups):
@@ -216,14 +236,22 @@ class _Nesting:
                         continue  # a graph that uses itself adds no way in from outside
                     ways += self._ways[caller]
                     control = program.graphs[caller].node(id).control
-                    step = () if control is None else (NodeRef(caller, id),)
+                    step = (*self._within(caller, id), *(() if control is None else (NodeRef(caller, id),)))
                     if len(paths) < limit:
                         paths.update(dict.fromkeys((*path, *step) for path in self._paths[caller]))
                 self._paths[name] = tuple(paths)[:limit]
                 self._ways[name] = ways
 
-    def paths(self, graph: str) -> tuple[tuple[NodeRef, ...], ...]:
-        return self._paths[graph]
+    def _within(self, graph: str, id: str) -> Iterator[NodeRef]:
+        """The nodes of its own graph that decide whether a node runs, outermost first."""
+        for decider, _ in self._program.graphs[graph].nodes[id].get("meta", EMPTY).get("within", ()):
+            if decider != id:
+                yield NodeRef(graph, decider)
+
+    def around(self, ref: NodeRef) -> tuple[tuple[NodeRef, ...], ...]:
+        """The constructs around a node, for every way into its graph."""
+        within = tuple(self._within(ref.graph, ref.node))
+        return tuple((*path, *within) for path in self._paths[ref.graph])
 
     def ways(self, graph: str) -> int:
         return self._ways[graph]

@@ -29,7 +29,7 @@ from graphlab.ir.values import TensorType, ValueType
 
 PARAMETER = 1
 VARIES = 2
-"""Set within a loop's region on what differs from one iteration to the next."""
+"""Set within a loop's region, or in a cycle, on what differs from one iteration to the next."""
 ATTRIBUTE = 4
 """A module's attribute that is no tensor (``training``, a number of layers): Python's own value at every trace."""
 _FIRST_SOURCE = 3
@@ -229,6 +229,8 @@ class Dataflow:
                 again = False
                 for id in component:
                     new = self._evaluate(name, id, wiring, offsets)
+                    if cyclic:  # another value each time round
+                        new = tuple((c[0] | VARIES, c[1], c[2], c[3], -1) for c in new)
                     again = again or (cyclic and cells.get(id) != new)
                     cells[id] = new
         for use in graph.operands(graph.output):
@@ -289,11 +291,26 @@ class Dataflow:
         else:
             packed = moved(op, self._layouts)
             cells = computed(op) if packed is None else packed
+            cells = self._chosen(op, cells)
             decided = None if control is None else decision(op, control, {})
         if decided is not None:
             self._decisions[name, id] = decided
         own = self._source_bit.get((name, id)) if data.get("effects") else None
         return cells if own is None else marked(cells, op, own)
+
+    def _chosen(self, op: Operation, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        """The cells of a value that other nodes of the graph choose (``meta["decided_by"]``: TensorFlow 1's Merge)."""
+        g = l = 0
+        for decider in op.data.get("meta", EMPTY).get("decided_by", ()):
+            decided = self._decisions.get((op.graph, decider), (0, 0))
+            g, l = g | decided[0], l | decided[1]
+        if not g and not l:
+            return cells
+        leaves = (leaf for type in op.types for leaf in flat(type))
+        return tuple(
+            (c[0] | g, c[1] | l, c[2], c[3], -1) if static(leaf) else (c[0] | g, c[1] | l, c[2] | g, c[3] | l, -1)
+            for c, leaf in zip(cells, leaves, strict=True)
+        )
 
     # -- contexts, callers first
 

@@ -19,8 +19,9 @@ from graphlab.ir.values import TensorType
 TRACER_WARNING = "tracer-warning"
 TRACE_CHECK = "trace-check"
 BAKED_ARGUMENT = "baked-argument"
+PYTHON_CODE = "python-code"
 """Kinds of ``Source.notes``: what a tracer warned of; a check by the framework that the trace did not
-pass; an argument whose value the capture took for the only one."""
+pass; an argument whose value the capture took for the only one; code in a file that is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def _noted(note: Mapping[str, Any], method: str) -> Finding | None:
     if kind == BAKED_ARGUMENT:
         do = "capture once for each value that it takes, or pass a tensor"
         return Finding("GL107", text, where=where, do=do)
+    if kind == PYTHON_CODE:
+        return Finding("GL108", text, where=where, do="load it with the framework only where you know who made it")
     return None
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from graphlab.analyzers.dataflow import Dataflow
 from graphlab.errors import GraphlabError
 from graphlab.ir.graph import Node
-from graphlab.ir.ops import asks_size, forwards
+from graphlab.ir.ops import asks_size, forwards, gates
 from graphlab.ir.program import NodeRef, Program
 from graphlab.ir.values import TensorType, TupleType, ValueType
 
@@ -245,7 +245,7 @@ class Quantities:
         if node.canonical == "Cast" and getattr(made, "dtype", "") == "bool" != getattr(given, "dtype", ""):
             return None
         one = node.canonical in _OF_ONE and isinstance(given, TensorType) and given.elements == 1
-        through = node.canonical in _SAME or (reshaped and (one or node.canonical in _SAME_ELEMENTS))
+        through = node.canonical in _SAME or gates(node.op) or (reshaped and (one or node.canonical in _SAME_ELEMENTS))
         return replace(whole, path=value.path) if through else None
 
     def _crossed(self, value: Value, node: Node) -> Value | None:

@@ -151,7 +151,7 @@ def analyze(program: Program, options: Options = Options()) -> Result:
                 unsized += value.nbytes is None and isinstance(_held(node), TensorType)
             elif node.kind == "parameter" and node.attrs.get("role") == "buffer":
                 buffers.add(_first_name(node), _held(node))
-            elif node.kind == "parameter":
+            elif node.kind == "parameter" or node.attrs.get("role") == "parameter":
                 _add_parameter(parameters, tree, node.scope or _owner(node.name), _first_name(node), _held(node))
             if node.synthetic:
                 continue
@@ -267,7 +267,12 @@ def _first_name(node: Node) -> str:
 
 
 def _is_constant(node: Node) -> bool:
-    """Constants, and attributes of modules that are neither parameters nor buffers; a handle to a module or a graph is no value."""
+    """Constants that were no parameters before the graph was frozen, and attributes of modules that are neither parameters nor buffers.
+
+    A handle to a module or a graph is no value.
+    """
+    if node.kind == "constant" and node.attrs.get("role") == "parameter":
+        return False
     if node.kind == "constant":
         return node.value is not None or isinstance(_held(node), (TensorType, TupleType))
     plain = node.value is not None and not isinstance(node.value.type, TensorType)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from graphlab.analyzers.dataflow import Dataflow
 from graphlab.analyzers.quantity import Quantities, Quantity, Symbol, Value, difference, total
 from graphlab.ir.graph import Control, Node
-from graphlab.ir.ops import differs
+from graphlab.ir.ops import differs, goes_back, meets
 from graphlab.ir.program import NodeRef, Program
 
 UNBOUNDED = 2**63 - 1
@@ -60,7 +60,7 @@ class TripCounter:
             return None
         if control.trip_count is not None:
             return TripCount(control.trip_count, exact=True)
-        loop = _Loop(self._values, self._program, ref, node, control)
+        loop = (_Loop if node.calls else _Cycle)(self._values, self._program, ref, node, control)
         bounds = list(loop.bounds())
         known = [bound for bound in bounds if bound is not None]
         if not known:
@@ -186,8 +186,7 @@ class _Loop:
             limit = self._values.of(other)
             if counter is None or limit is None or self._made_within(limit, test.at.graph):
                 continue
-            slot = self._node.calls[role].operands[self._index(counter[0])]
-            start, step = self._start(slot, counter[0].path), self._step(slot, counter[0].path)
+            start, step = self._course(role, counter[0])
             first = None if start is None else total(start, counter[1])
             if first is None or step is None:
                 continue
@@ -216,7 +215,7 @@ class _Loop:
             node = self._values.node(at)
             if self._values.written(at):
                 return None
-            if node.kind == "input":
+            if self._begins(node):
                 return at, added
             sides = self._values.sides(at) if node.canonical in ("Add", "Sub") and not node.effects else ()
             if len(sides) != 2:
@@ -229,6 +228,15 @@ class _Loop:
             else:
                 return None
         return None
+
+    def _begins(self, node: Node) -> bool:
+        """Whether a node is where a loop variable has its value at the start of an iteration."""
+        return node.kind == "input"
+
+    def _course(self, role: str, variable: Value) -> tuple[Quantity | None, int | None]:
+        """A loop variable's first value, and what each iteration adds to it."""
+        slot = self._node.calls[role].operands[self._index(variable)]
+        return self._start(slot, variable.path), self._step(slot, variable.path)
 
     def _start(self, slot: int | None, path: tuple[int, ...]) -> Quantity | None:
         fed = None if slot is None else self._values.operand(self._ref.graph, self._node.id, slot)
@@ -249,10 +257,56 @@ class _Loop:
     def _index(self, input: Value) -> int:
         return self._values.inputs[input.graph].index(input.id)
 
-    @staticmethod
-    def _made_within(limit: Quantity, graph: str) -> bool:
+    def _made_within(self, limit: Quantity, graph: str) -> bool:
         """Whether a symbol is of a value made in the loop: another one each time round."""
         return isinstance(limit, Symbol) and limit.base[0].graph == graph
+
+
+class _Cycle(_Loop):
+    """A loop written as a cycle of the graph, decided by one node in it. A loop variable is where its first value and the next one meet."""
+
+    def __init__(self, values: Quantities, program: Program, ref: NodeRef, node: Node, control: Control) -> None:
+        super().__init__(values, program, ref, node, replace(control, predicate=None))
+        self._decided = control.predicate
+
+    def bounds(self) -> Iterator[Quantity | None]:
+        condition = None if self._decided is None else self._values.operand(self._ref.graph, self._node.id, self._decided)
+        if condition is None:
+            yield None
+            return
+        for test in self._tests(condition):
+            holds = self._truth(test)
+            if holds is None:
+                yield self._counted("", test)
+            elif not holds:
+                yield 0
+
+    def _begins(self, node: Node) -> bool:
+        return (
+            meets(node.op) and self._innermost(node) == self._node.id and any(goes_back(node.graph.node(u.src).op) for u in node.operands)
+        )
+
+    @staticmethod
+    def _innermost(node: Node) -> str | None:
+        loops = [decider for decider, role in node.meta.get("within", ()) if role == "loop"]
+        return loops[-1] if loops else None
+
+    def _course(self, role: str, variable: Value) -> tuple[Quantity | None, int | None]:
+        node = self._values.node(variable)
+        operands = [Value(variable.graph, use.src, use.src_port) for use in node.operands]
+        back = [operand for operand in operands if goes_back(self._values.node(operand).op)]
+        first = [operand for operand in operands if operand not in back]
+        if len(first) != 1 or len(back) != 1:
+            return None, None
+        next = self._values.operand(variable.graph, back[0].id, 0)
+        counter = None if next is None else self._counter(next)
+        step = counter[1] if counter is not None and counter[0] == variable else None
+        return self._values.of(first[0]), step
+
+    def _made_within(self, limit: Quantity, graph: str) -> bool:
+        if not isinstance(limit, Symbol) or limit.base[0].graph != graph:
+            return False
+        return (self._node.id, "loop") in self._values.node(limit.base[0]).meta.get("within", ())
 
 
 def _trips(start: Quantity, way: str, limit: Quantity, step: int) -> Quantity | None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from side import Measured, alternated, fastest, measured_here, peak
 
 TIME_LIMIT = 3.0  # times the other side
 OPERATORS = 4000
@@ -69,24 +69,24 @@ def _tensor(fb: Any, name: str, buffer: int) -> Any:
     return tensor
 
 
-def measure_graphlab(path: str) -> dict[str, float]:
+def measure_graphlab(path: Path) -> Measured:
     from graphlab.capture import tflite
     from graphlab.capture.file import File
     from graphlab.ir.verify import verify
 
-    before, start = _peak(), time.perf_counter()
+    before, start = peak(), time.perf_counter()
     program = tflite.read(File.open(path))
     if verify(program):
         raise SystemExit("the program is not sound")
-    return {"seconds": time.perf_counter() - start, "nodes": program.count(), "bytes": _peak() - before}
+    return {"seconds": time.perf_counter() - start, "nodes": program.count(), "bytes": peak() - before}
 
 
-def measure_classes(path: str) -> dict[str, float]:
+def measure_classes(path: Path) -> Measured:
     import networkx as nx
 
     fb = _classes()
-    before, start = _peak(), time.perf_counter()
-    model = fb.ModelT.InitFromObj(fb.Model.GetRootAs(Path(path).read_bytes(), 0))
+    before, start = peak(), time.perf_counter()
+    model = fb.ModelT.InitFromObj(fb.Model.GetRootAs(path.read_bytes(), 0))
     nodes = 0
     for subgraph in model.subgraphs:
         graph: Any = nx.MultiDiGraph()
@@ -96,31 +96,13 @@ def measure_classes(path: str) -> dict[str, float]:
             graph.add_edges_from((made[t], i) for t in (() if operator.inputs is None else operator.inputs) if t in made)
             made.update((t, i) for t in (() if operator.outputs is None else operator.outputs))
         nodes += len(subgraph.operators)
-    return {"seconds": time.perf_counter() - start, "nodes": nodes, "bytes": _peak() - before}
-
-
-def _peak() -> int:
-    """Most bytes resident so far. On Linux from /proc: ``ru_maxrss`` keeps the parent's peak."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def _in_process(side: str, path: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "--side", side, path], check=True, capture_output=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return {"seconds": time.perf_counter() - start, "nodes": nodes, "bytes": peak() - before}
 
 
 def run(path: str, rounds: int) -> dict[str, float]:
     """The best of ``rounds`` alternated measurements of both sides, and their ratios."""
-    ours, theirs = [], []
-    for _ in range(rounds):
-        theirs.append(_in_process("classes", path))
-        ours.append(_in_process("graphlab", path))
-    best, other = min(ours, key=lambda r: r["seconds"]), min(theirs, key=lambda r: r["seconds"])
+    theirs, ours = alternated(__file__, ("classes", "graphlab"), path, rounds)
+    best, other = fastest(ours), fastest(theirs)
     if best["nodes"] != other["nodes"]:
         raise SystemExit(f"graphlab has {best['nodes']} nodes, the classes {other['nodes']}")
     return {
@@ -131,16 +113,13 @@ def run(path: str, rounds: int) -> dict[str, float]:
 
 
 def main() -> int:
+    if measured_here({"graphlab": measure_graphlab, "classes": measure_classes}):
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--side", choices=("graphlab", "classes"), help="measure one side once, in this process")
     options = parser.parse_args()
-    if options.side:
-        measure = measure_graphlab if options.side == "graphlab" else measure_classes
-        print(json.dumps(measure(options.files[0])))
-        return 0
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "convolutions.tflite"
         if not options.files:

@@ -12,6 +12,8 @@ if __name__ != "graphlab.compilers":
     raise ImportError("import it as graphlab.compilers: the folder is a part of that package")
 
 if TYPE_CHECKING:  # a worker in a child process imports this package, and needs no networkx
+    from types import ModuleType
+
     from graphlab.compilers.results import Compiled
     from graphlab.ir.program import Program
 
@@ -20,25 +22,49 @@ def compile(program: Program, *, compiler: str | None = None, target: str = "cpu
     """Compile a captured program and report what the compiler made of it.
 
     Args:
-        compiler: ``xla``, ``torchscript``, ``grappler``; the first that takes the program without it.
-        target: what to compile for.
+        compiler: ``xla``, ``torchscript``, ``grappler``; without it the first that takes the program and has the target.
+        target: what to compile for: ``cpu``, and with XLA ``tpu:v5e``, ``tpu:v5e:2x4``, ``cuda:h100``, ``cuda:h100:8`` …,
+            whether or not this machine has one; ``graphlab targets`` lists them.
         options: fields of that compiler's ``Options``.
 
     Raises:
         CompileError: no compiler takes the program, or the compiler refused it, crashed or hit a limit.
         MissingExtra: the compiler is not installed.
     """
+    _, module = compiler_for(program, target=target, compiler=compiler)
+    result: Compiled = module.compile(program, target=target, options=module.Options(**options))
+    return result
+
+
+def compiler_for(program: Program, *, target: str = "cpu", compiler: str | None = None) -> tuple[str, ModuleType]:
+    """The compiler that is asked, by name or as the first that takes the program for such a target.
+
+    Raises:
+        CompileError: there is none.
+        RegistryError: there is none of that name.
+    """
     from graphlab import registry
     from graphlab.errors import CompileError
 
-    names = registry.table("compilers") if compiler is None else (compiler,)
-    for name in names:
+    if compiler is not None:
+        return compiler, registry.get("compilers", compiler)
+    taking = []
+    for name in registry.table("compilers"):
         module = registry.get("compilers", name)
-        if compiler is not None or module.takes(program):
-            result: Compiled = module.compile(program, target=target, options=module.Options(**options))
-            return result
+        if not module.takes(program):
+            continue
+        taking.append(name)
+        if target.partition(":")[0] in {known.partition(":")[0] for known in module.targets()}:
+            return name, module
+    if taking:
+        raise CompileError(
+            f"compile a program captured by {program.source.method} for {target}",
+            found=f"{', '.join(taking)} takes the program, and has no such target",
+            do="'graphlab targets' lists which compiler has which",
+            reason="failed",
+        )
     raise CompileError(
         f"compile a program captured by {program.source.method}",
-        found=f"none of {', '.join(names)} takes it",
+        found=f"none of {', '.join(registry.table('compilers'))} takes it",
         do="capture the live model (a file keeps no native artifact), or choose another method of capture",
     )

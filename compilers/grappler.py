@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from graphlab import child
@@ -69,6 +70,11 @@ def takes(program: Program) -> bool:
 
 def targets() -> tuple[str, ...]:
     return ("cpu",)
+
+
+def missing(platform: str) -> str | None:
+    """The command that installs what compiling needs; ``None`` where it is here."""
+    return None if find_spec("tensorflow") else f"pip install 'graphlab[{EXTRA}]'"
 
 
 def compile(program: Program, *, target: str = "cpu", options: Options | None = None) -> Compiled:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from graphlab.ir.frozen import FrozenDict
     from graphlab.ir.program import Program
 
 
@@ -47,6 +48,19 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that a compile left and that lies within another one, a package or a log: fetched when asked for, never unpacked.
+
+    Attributes:
+        nbytes: its size there; for a compressed one, unpacked.
+    """
+
+    name: str
+    nbytes: int
+    load: Callable[[], bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """The outcome of one compile.
 
@@ -55,8 +69,10 @@ class Compiled:
         version: of the compiler (``jaxlib 0.10.2``).
         stages: in order, the input first, the final program last.
         metrics: the names, units and meanings stand in the compiler module's METRICS; a number that is not to be had is an Absent.
-        artifacts: files it made, by name.
+        artifacts: files it made, by name: on disk, or within the file that the compile was read from.
         log: what the compiler printed.
+        notes: what it recorded of itself besides (a graph break, a recompile), for analyzers: mappings with at least
+            ``kind`` and ``text``; ``file``, ``line``, ``function`` where known.
     """
 
     compiler: str
@@ -64,5 +80,6 @@ class Compiled:
     version: str
     stages: tuple[Stage, ...]
     metrics: Mapping[str, Metric]
-    artifacts: Mapping[str, Path] = field(default_factory=dict)
+    artifacts: Mapping[str, Path | Artifact] = field(default_factory=dict)
     log: str = ""
+    notes: tuple[FrozenDict[str, Any], ...] = ()

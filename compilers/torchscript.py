@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from graphlab import child
@@ -73,6 +74,11 @@ def _way(native: object) -> str | None:
 
 def targets() -> tuple[str, ...]:
     return ("cpu",)
+
+
+def missing(platform: str) -> str | None:
+    """The command that installs what compiling needs; ``None`` where it is here."""
+    return None if find_spec("torch") else f"pip install 'graphlab[{EXTRA}]'"
 
 
 def compile(program: Program, *, target: str = "cpu", options: Options | None = None) -> Compiled:

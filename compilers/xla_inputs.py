@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Form: TypeAlias = Literal["stablehlo", "hlo text", "hlo proto"]
 
 
+_MLIR = ("mlir text", "mlir bytecode", "jax.export")
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """A module for XLA, and the seconds its framework took to lower the program to it (0 for a file)."""
@@ -28,10 +31,10 @@ def takes(program: Program) -> bool:
     """Whether :func:`module_of` knows such programs. Imports nothing."""
     if program.native is None:
         return False
-    return program.source.framework in ("jax", "tensorflow") or program.source.format == "hlo text"
+    return program.source.framework in ("jax", "tensorflow") or program.source.format in ("hlo text", "hlo proto", *_MLIR)
 
 
-def module_of(program: Program, asked: str) -> Given:
+def module_of(program: Program, asked: str, *, platform: str = "cpu") -> Given:
     """Lower a program to what XLA reads.
 
     Raises:
@@ -39,12 +42,16 @@ def module_of(program: Program, asked: str) -> Given:
     """
     if program.source.format == "hlo text":
         return Given("hlo text", str(program.native).encode())
+    if program.source.format == "hlo proto":
+        return Given("hlo proto", bytes(program.native() if callable(program.native) else program.native))
+    if program.source.format in _MLIR:
+        return Given("stablehlo", program.native.module())
     start = time.perf_counter()
     if program.source.framework == "jax":
         from graphlab.capture.jax import stablehlo_of
 
         try:
-            text = stablehlo_of(program)
+            text = stablehlo_of(program, platform=platform)
         except CaptureError as error:
             raise CompileError(asked, found=f"JAX cannot lower it: {error.found}", do=error.do, step="lower") from error
         return Given("stablehlo", text.encode(), time.perf_counter() - start)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -18,7 +18,12 @@ VERSION_SEEN = "0.10.2"
 
 # module -> names in it that are used here
 NEEDED: Mapping[str, tuple[str, ...]] = {
-    "jaxlib._jax": ("mlir.hlo_to_stablehlo", "mlir.mlir_module_to_xla_computation", "JaxRuntimeError"),
+    "jaxlib._jax": (
+        "mlir.hlo_to_stablehlo",
+        "mlir.mlir_module_to_xla_computation",
+        "hlo_module_cost_analysis",
+        "JaxRuntimeError",
+    ),
     "jaxlib._hlo": ("hlo_module_from_text", "HloModule.from_serialized_hlo_module_proto", "HloModule.computations"),
     "jaxlib.xla_client": ("make_cpu_client", "CompileOptions", "DeviceList", "DeviceAssignment.create"),
 }
@@ -86,6 +91,13 @@ def hlo_from_stablehlo(module: str | bytes) -> Any:
     return jax.mlir.mlir_module_to_xla_computation(module, use_tuple_args=False, return_tuple=False).as_hlo_module()
 
 
+def stablehlo_from_bytecode(bytecode: bytes) -> str | bytes:
+    """StableHLO bytecode as XLA's calls take it: a portable artifact (VHLO) as text, other bytecode as it is."""
+    from graphlab.capture.xla.mlir import from_portable
+
+    return from_portable(bytecode) if b"StableHLO_v" in bytecode[:64] else bytecode
+
+
 def stablehlo_from_hlo(module: Any) -> bytes:
     """``HloModule`` → StableHLO bytecode, the only form the client compiles."""
     jax, _, _ = require()
@@ -114,17 +126,72 @@ def compile_for_cpu(module: str | bytes, *, options: Mapping[str, str], replicas
     text = module if isinstance(module, str) else ""
     if b"lapack_" in (module if isinstance(module, bytes) else b"") or "lapack_" in text:
         _register_lapack(xc)
+    compile_options = _options(xc, module, options, replicas, partitions)
+    compile_options.device_assignment = xc.DeviceAssignment.create(np.arange(devices).reshape(replicas, partitions))
+    return client.compile_and_load(module, xc.DeviceList(tuple(client.local_devices()[:devices])), compile_options)
+
+
+def absent_devices(platform: str, topology: str, config: str) -> Sequence[Any]:
+    """The devices of a TPU or GPU topology that need not be here; they compile and run nothing.
+
+    Args:
+        platform: ``tpu`` or ``cuda``.
+        topology: ``v5e:2x4`` for a TPU, ``1x1x8`` for GPUs.
+        config: a GPU's ``GpuTargetConfigProto`` as text.
+    """
+    from jax.experimental import topologies
+
+    if platform == "tpu":
+        devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
+    else:
+        devices = topologies.get_topology_desc(platform="cuda", topology_name="", target_config=config, topology=topology).devices
+    return list(devices)
+
+
+def compile_for_absent(
+    module: str | bytes, devices: Sequence[Any], *, options: Mapping[str, Any], replicas: int = 1, partitions: int = 1
+) -> Any:
+    """Compile a StableHLO module for devices of :func:`absent_devices`; returns jaxlib's Executable.
+
+    Raises:
+        CompileError: the module wants more devices than there are.
+    """
+    import numpy as np
+
+    from graphlab.capture.xla.mlir import parse_module
+
+    _, _, xc = require()
+    wanted = replicas * partitions
+    if wanted > len(devices):
+        raise CompileError(
+            "compile with XLA",
+            found=f"the module is made for {wanted} devices, and the target has {len(devices)}",
+            do="choose a larger topology (tpu:v5e:2x4) or more cards (cuda:h100:8)",
+            reason="refused",
+        )
+    compile_options = _options(xc, module, options, replicas, partitions)
+    # Logical numbers: which of the topology's devices they are says the list.
+    compile_options.device_assignment = xc.DeviceAssignment.create(np.arange(wanted).reshape(replicas, partitions))
+    return devices[0].client.compile(parse_module(module), xc.DeviceList(tuple(devices[:wanted])), compile_options)
+
+
+def cost_of(module: Any) -> dict[str, float]:
+    """XLA's generic cost analysis of an ``HloModule``, for a platform whose executables do not tell their own."""
+    jax, _, xc = require()
+    return dict(jax.hlo_module_cost_analysis(xc.make_cpu_client(), module))
+
+
+def _options(xc: Any, module: str | bytes, options: Mapping[str, Any], replicas: int, partitions: int) -> Any:
     compile_options = xc.CompileOptions()
     compile_options.num_replicas = replicas
     compile_options.num_partitions = partitions
     compile_options.env_option_overrides = list(options.items())
-    compile_options.device_assignment = xc.DeviceAssignment.create(np.arange(devices).reshape(replicas, partitions))
     build = compile_options.executable_build_options
     build.num_replicas = replicas
     build.num_partitions = partitions
     build.use_spmd_partitioning = partitions > 1
-    build.use_shardy_partitioner = "sdy." in text or b"sdy" in (module if isinstance(module, bytes) else b"")
-    return client.compile_and_load(module, xc.DeviceList(tuple(client.local_devices()[:devices])), compile_options)
+    build.use_shardy_partitioner = "sdy." in module if isinstance(module, str) else b"sdy" in module
+    return compile_options
 
 
 def _register_lapack(xc: Any) -> None:
@@ -169,6 +236,20 @@ def count(module: Any) -> dict[str, Any]:
                             seen.add(name)
                             todo.append(name)
     return {"instructions": dict(instructions), "executed": dict(executed), "fusions": dict(fusions), "custom_calls": dict(targets)}
+
+
+def product_type(module: Any) -> str:
+    """The element type that most matrix products and convolutions take: ``bfloat16`` for any of 16 bits; empty without any."""
+    found: Counter[str] = Counter()
+    for computation in module.computations():
+        types: dict[str, str] = {}
+        for instruction in computation.instructions():
+            text = instruction.to_string()
+            types[instruction.name] = text.partition(" = ")[2].partition("[")[0]
+            if _spelt(instruction) in ("dot", "convolution"):
+                found.update(types.get(operand.name, "") for operand in instruction.operands()[:1])
+    common = found.most_common(1)
+    return {"f16": "bfloat16", "bf16": "bfloat16"}.get(common[0][0], "float32") if common else ""
 
 
 def _spelt(instruction: Any) -> str:

@@ -1,22 +1,20 @@
-"""Child process of ``compilers.xla``: compiles one module for the CPU and says what XLA made of it."""
+"""Child process of ``compilers.xla``: compiles one module for one target and says what XLA made of it."""
 
 from __future__ import annotations
 
 import re
 import time
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from graphlab import child
 from graphlab.compilers import xla_jaxlib
-
-SNAPSHOT = re.compile(r"(?P<module>.+)\.(?P<order>\d{4})\.(?P<pipeline>.+?)\.after_(?P<pass>.+?)(?:\.before_(?P<next>.+))?\.txt")
-"""XLA's name for a module dumped after a pass: ``module_0003.f.0011.dot-library-passes.after_dot_decomposer.before_fusion.txt``."""
+from graphlab.errors import FormatError
 
 
 def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Compile ``request["file"]``, of ``request["form"]`` (``stablehlo``, ``hlo text`` or ``hlo proto``).
+    """Compile ``request["file"]``, of ``request["form"]`` (``stablehlo``, ``hlo text`` or ``hlo proto``), for the target
+    that ``platform``, ``topology`` and ``config`` describe.
 
     Writes ``input.hlo``, for HLO ``imported.hlo``, and ``optimized.hlo``; with ``request["passes"]`` XLA writes
     the modules around those passes, and its own other files, into the folder ``request["dump"]``.
@@ -26,6 +24,8 @@ def handle(request: dict[str, Any], folder: Path) -> dict[str, Any]:
         return _compile(request, folder)
     except xla_jaxlib.refusals() as error:
         raise child.Refused(str(error).strip()) from error
+    except FormatError as error:  # jaxlib's MLIR parser
+        raise child.Refused(error.found) from error
 
 
 def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     stablehlo: str | bytes
     match request["form"]:
         case "stablehlo":
-            stablehlo = data.decode()
+            stablehlo = xla_jaxlib.stablehlo_from_bytecode(data) if data.startswith(b"ML\xefR") else data.decode()
             given = xla_jaxlib.hlo_from_stablehlo(stablehlo)
         case "hlo text":
             given = xla_jaxlib.hlo_from_text(data.decode())
@@ -49,18 +49,26 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     text = given.to_string()
     (folder / "input.hlo").write_text(text)
-    if isinstance(stablehlo, bytes):  # HLO goes in by StableHLO; the way back from there folds constants
+    if request["form"] != "stablehlo":  # HLO goes in by StableHLO; the way back from there folds constants
         (folder / "imported.hlo").write_text(xla_jaxlib.hlo_from_stablehlo(stablehlo).to_string())
     before = xla_jaxlib.count(given)
     header = text.partition("\n")[0]
-    dump, passes = folder / request["dump"], request["passes"]
-    options = {"xla_dump_to": str(dump), "xla_dump_hlo_pass_re": passes} if passes else {}
+    dump, passes, platform = folder / request["dump"], request["passes"], request["platform"]
+    options: dict[str, Any] = {"xla_dump_to": str(dump), "xla_dump_hlo_pass_re": passes} if passes else {}
+    many = {"replicas": _header(header, "replica_count"), "partitions": _header(header, "num_partitions")}
 
-    child.step("compile")
-    start = time.perf_counter()
-    executable = xla_jaxlib.compile_for_cpu(
-        stablehlo, options=options, replicas=_header(header, "replica_count"), partitions=_header(header, "num_partitions")
-    )
+    if platform == "cpu":
+        child.step("compile")
+        start = time.perf_counter()
+        executable = xla_jaxlib.compile_for_cpu(stablehlo, options=options, **many)
+    else:
+        child.step("describe the target")
+        devices = xla_jaxlib.absent_devices(platform, request["topology"], request["config"])
+        if platform == "cuda":
+            options["xla_gpu_autotune_level"] = 0  # autotuning runs kernels on the card, which is not here
+        child.step("compile")
+        start = time.perf_counter()
+        executable = xla_jaxlib.compile_for_absent(stablehlo, devices, options=options, **many)
     compile_seconds = time.perf_counter() - start
 
     child.step("report")
@@ -70,7 +78,7 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {
         "before": before,
         "after": xla_jaxlib.count(optimized),
-        "cost": executable.cost_analysis(),
+        "cost": _cost_of_parts(given, optimized) if platform == "cuda" else executable.cost_analysis(),
         "memory": {
             "argument": memory.argument_size_in_bytes,
             "output": memory.output_size_in_bytes,
@@ -79,43 +87,24 @@ def _compile(request: dict[str, Any], folder: Path) -> dict[str, Any]:
             "peak": memory.peak_memory_in_bytes,
             "code": memory.generated_code_size_in_bytes,
         },
+        "product_type": xla_jaxlib.product_type(given),
         "read_seconds": read_seconds,
         "compile_seconds": compile_seconds,
-        "snapshots": snapshots(dump, passes) if passes else [],
     }
+
+
+def _cost_of_parts(given: Any, optimized: Any) -> dict[str, float]:
+    """The cost analysis of a GPU program, whose executable does not tell one: what is computed by the module as it was given
+    (library calls count as nothing in the optimized one), what is moved by the optimized one (its fusions move less)."""
+    cost = xla_jaxlib.cost_of(given)
+    cost["bytes accessed"] = xla_jaxlib.cost_of(optimized).get("bytes accessed", 0.0)
+    cost.pop("optimal_seconds", None)
+    return cost
 
 
 def _header(line: str, name: str) -> int:
     found = re.search(rf"\b{name}=(\d+)", line)
     return int(found[1]) if found else 1
-
-
-def snapshots(dump: Path, passes: str) -> list[dict[str, str]]:
-    """The modules XLA dumped, in order, without those equal to the one before (the start of a pipeline).
-
-    XLA dumps around a pass: a module that stands before one of ``passes`` and after another has no pass of its
-    own (``pass`` is empty): all since the last dump changed it.
-    """
-    finals = sorted(dump.glob("*_after_optimizations.txt"))
-    if not finals:
-        return []
-    module = finals[-1].name.rpartition(".")[0].rpartition(".")[0]  # module_0003.f.cpu_after_optimizations.txt
-    found = [match for path in dump.iterdir() if (match := SNAPSHOT.fullmatch(path.name)) and match["module"] == module]
-    kept: list[dict[str, str]] = []
-    last = _digest(dump / f"{module}.before_optimizations.txt")
-    for match in sorted(found, key=lambda match: match["order"]):
-        digest = _digest(dump / match[0])
-        if digest != last:
-            own = match["pass"] if re.search(passes, match["pass"]) else ""
-            kept.append(
-                {"file": match[0], "order": match["order"], "pipeline": match["pipeline"], "pass": own, "next": match["next"] or ""}
-            )
-        last = digest
-    return kept
-
-
-def _digest(path: Path) -> bytes:
-    return blake2b(path.read_bytes(), digest_size=16).digest()
 
 
 if __name__ == "__main__":

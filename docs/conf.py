@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import graphlab
+from graphlab.cli.main import COMMANDS
 from graphlab.findings import RULES
 
 HERE = Path(__file__).parent
@@ -47,7 +48,7 @@ def command_line() -> None:
     """docs/_generated: the help of the command and its subcommands."""
     folder = HERE / "_generated"
     folder.mkdir(exist_ok=True)
-    for command in ("", "inspect", "diff", "equal", "explain"):
+    for command in ("", *COMMANDS):
         words = [sys.executable, "-m", "graphlab", *command.split(), "--help"]
         said = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"})
         (folder / f"help_{command or 'graphlab'}.txt").write_text(said.stdout)

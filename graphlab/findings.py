@@ -65,7 +65,7 @@ def _rules(*rules: Rule) -> Mapping[str, Rule]:
 
 N, W, E = Severity.NOTE, Severity.WARNING, Severity.ERROR
 
-# GL0xx the IR itself, GL1xx capture, GL2xx control flow, GL3xx constant folding, GL4xx compile results.
+# GL0xx the IR itself, GL1xx capture, GL2xx control flow, GL3xx constant folding, GL4xx compile results, GL5xx compile logs.
 RULES: Mapping[str, Rule] = _rules(
     Rule("GL001", "slot-fed-twice", E, "An operand slot is fed by more than one value."),
     Rule("GL002", "slot-not-fed", E, "An operand slot below another one is fed by nothing."),
@@ -84,6 +84,7 @@ RULES: Mapping[str, Rule] = _rules(
     Rule("GL105", "trace-check-failed", E, "The framework's own check of the trace failed: made or run again, it differs."),
     Rule("GL106", "trace-fixed-shape-branch", W, "Tracing kept one side of a branch that the input's shape decides."),
     Rule("GL107", "baked-argument", N, "The capture fixed an argument that is no tensor: the graph holds for that value alone."),
+    Rule("GL108", "python-code", W, "A part of the file is Python code that graphlab neither reads nor runs."),
     Rule("GL201", "random-predicate", W, "A branch or loop is decided by a random draw."),
     Rule("GL202", "data-dependent-predicate", N, "A branch or loop is decided by the values of an input."),
     Rule("GL203", "shape-dependent-loop", N, "A loop's trip count depends on an input's shape."),
@@ -97,4 +98,12 @@ RULES: Mapping[str, Rule] = _rules(
     Rule("GL402", "not-fused", N, "Operations that could share a kernel ended in several."),
     Rule("GL403", "widened", W, "The compiled program computes in a wider type than the model's own."),
     Rule("GL404", "not-compiled", N, "The program is outside what a compiler takes."),
+    Rule("GL501", "graph-break", W, "Dynamo could not trace past a line: the function was cut in two there."),
+    Rule("GL502", "recompiled", W, "A function was compiled again, because a guard of the earlier compile failed."),
+    Rule("GL503", "frame-not-compiled", E, "A function could not be compiled, and torch.compile raised or fell back to eager."),
+    Rule("GL504", "cache-bypassed", N, "A compile cannot be cached, and is done anew in every process."),
+    Rule("GL505", "data-dependent-guess", W, "Export took a condition on data to be what it is for the example inputs."),
+    Rule("GL506", "fake-kernel", W, "A custom operator's fake kernel is missing, or disagrees with the real one."),
+    Rule("GL507", "trace-restarted", N, "Dynamo began to trace a function anew."),
+    Rule("GL508", "damaged-log", W, "Lines of a compile log could not be read."),
 )  # fmt: skip

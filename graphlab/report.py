@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from graphlab import registry
-from graphlab.analyzers import compile_results, constant_folding, control_flow, fidelity, size
-from graphlab.capture.dispatch import Tried, attempts, load, load_compiled
+from graphlab.analyzers import compile_log, compile_results, constant_folding, control_flow, fidelity, placements, size
+from graphlab.capture.dispatch import Tried, attempts, load, load_compiled, load_compiles
 from graphlab.capture.inputs import as_inputs
+from graphlab.compilers import compiler_for
 from graphlab.compilers.results import Compiled
-from graphlab.errors import CompileError, MissingExtra
+from graphlab.errors import CompileError, MissingExtra, SelectError
 from graphlab.findings import Finding
 from graphlab.ir.program import Program
 
@@ -23,6 +24,7 @@ class Outcome:
     """What one compiler made of the program: its result with what the analysis says of it, or its error."""
 
     compiler: str
+    target: str
     compiled: Compiled | None = None
     results: compile_results.Result | None = None
     error: CompileError | MissingExtra | None = None
@@ -36,6 +38,7 @@ class Analyses:
     size: size.Result
     control_flow: control_flow.Result
     folding: constant_folding.Result
+    placements: placements.Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,9 @@ class Report:
         tries: the methods of capture that were tried, in order; empty for a file.
         analyses: ``None`` where there is no program.
         captures: method → what there is to say about its capture: why it failed, or what it lost. A file's is ``read``.
-        outcomes: one for each compiler that takes the program, once it was asked to.
+        outcomes: one for each compiler that takes the program, once it was asked to; for a file, the compile it records.
+        recorded: the compiles that a file records, by name: the one selected, or all where none was.
+        log: what they say of breaks, recompiles and failures.
     """
 
     name: str
@@ -57,6 +62,8 @@ class Report:
     analyses: Analyses | None = None
     captures: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
+    recorded: Mapping[str, Compiled] = field(default_factory=dict)
+    log: compile_log.Result | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -64,6 +71,9 @@ class Report:
         found = [finding for findings in self.captures.values() for finding in findings]
         if self.analyses is not None:
             found += self.analyses.control_flow.findings + self.analyses.folding.findings
+            found += self.analyses.placements.findings
+        if self.log is not None:
+            found += self.log.findings
         for outcome in self.outcomes:
             found += outcome.findings
         return tuple(sorted(dict.fromkeys(found), key=lambda finding: -finding.severity))
@@ -135,15 +145,25 @@ def inspect_model(
 def inspect_file(path: str | Path, *, select: str | None = None, trust: bool = False, name: str) -> Report:
     """Read a graph file and analyze it; where it records a compile, that is in the outcomes. Compiles nothing.
 
+    A file that records several compiles, of which none is selected, has no program: the report is on all of them.
+
     Raises:
         GraphlabError: see :func:`graphlab.load`.
     """
-    report = inspect_program(load(path, select=select, trust=trust), name=name)
+    try:
+        report = inspect_program(load(path, select=select, trust=trust), name=name)
+    except SelectError:
+        recorded = load_compiles(path) if select is None else {}
+        if not recorded:
+            raise
+        return Report(name, None, recorded=recorded, log=compile_log.analyze(recorded))
     compiled = load_compiled(path, select=select)
     if compiled is None:
         return report
-    results = compile_results.analyze(compiled)
-    return replace(report, outcomes=(Outcome(compiled.compiler, compiled, results, findings=results.findings),))
+    results = compile_results.analyze(compiled) if compiled.stages else None
+    outcome = Outcome(compiled.compiler, compiled.target, compiled, results, findings=results.findings if results else ())
+    recorded = {select or "": compiled}
+    return replace(report, outcomes=(outcome,), recorded=recorded, log=compile_log.analyze(recorded))
 
 
 def inspect_program(program: Program, *, name: str) -> Report:
@@ -151,39 +171,56 @@ def inspect_program(program: Program, *, name: str) -> Report:
     return Report(name, program, (), _analyses(program), {program.source.method: fidelity.analyze(program).findings})
 
 
-def compile_report(report: Report, *, announce: Callable[[str], None] = _silent, **options: Any) -> Report:
-    """The report with an outcome for every compiler that takes its program. A refusal or a crash is an outcome too.
+def compile_report(
+    report: Report,
+    *,
+    targets: Sequence[str] | None = None,
+    compiler: str | None = None,
+    announce: Callable[[str], None] = _silent,
+    **options: Any,
+) -> Report:
+    """The report with an outcome for every compiler that takes its program, or for every target asked for.
 
-    A compiler that can keep the program around its folding passes does, so that the report can say what folding did.
-    A file that records its compile is not compiled again.
+    A refusal or a crash is an outcome too. A compiler that can keep the program around its folding passes does, so that the
+    report can say what folding did. A file that records its compile is not compiled again, unless targets are asked for.
+
+    Args:
+        targets: compile for each of these, by the first compiler that has it; without it, by every compiler for its first target.
+        compiler: the only one to ask.
+        options: fields of the compilers' ``Options``; one that a compiler lacks is left away there.
     """
     options = {"passes": "constant_folding", **options}
-    if report.program is None or report.outcomes:
+    program = report.program
+    if program is None or (report.outcomes and targets is None):
         return report
     outcomes = []
-    for name in registry.table("compilers"):
-        module = registry.get("compilers", name)
-        if not module.takes(report.program):
-            continue
-        announce(name)
-        outcomes.append(_outcome(name, module, report.program, options))
+    if targets is None:
+        for name in registry.table("compilers") if compiler is None else (compiler,):
+            module = registry.get("compilers", name)
+            if compiler is not None or module.takes(program):
+                announce(name)
+                outcomes.append(_outcome(name, module, program, module.targets()[0], options))
+    for target in targets or ():
+        announce(target)
+        name, module = compiler_for(program, target=target, compiler=compiler)
+        outcomes.append(_outcome(name, module, program, target, options))
     return replace(report, outcomes=tuple(outcomes))
 
 
-def _outcome(name: str, module: ModuleType, program: Program, options: dict[str, Any]) -> Outcome:
+def _outcome(name: str, module: ModuleType, program: Program, target: str, options: dict[str, Any]) -> Outcome:
     known = {key: value for key, value in options.items() if key in {f.name for f in fields(module.Options)}}
     try:
-        compiled = module.compile(program, target=module.targets()[0], options=module.Options(**known))
+        compiled = module.compile(program, target=target, options=module.Options(**known))
     except CompileError as error:
-        return Outcome(name, error=error, findings=(compile_results.failure(program, error, compiler=name),))
+        return Outcome(name, target, error=error, findings=(compile_results.failure(program, error, compiler=name),))
     except MissingExtra as error:
-        return Outcome(name, error=error)
+        return Outcome(name, target, error=error)
     results = compile_results.analyze(compiled)
-    return Outcome(name, compiled, results, findings=results.findings)
+    return Outcome(name, target, compiled, results, findings=results.findings)
 
 
 def _analyses(program: Program) -> Analyses:
-    return Analyses(size.analyze(program), control_flow.analyze(program), constant_folding.analyze(program))
+    return Analyses(size.analyze(program), control_flow.analyze(program), constant_folding.analyze(program), placements.analyze(program))
 
 
 def _judge(tried: Tried, chosen: Program | None) -> tuple[Finding, ...]:

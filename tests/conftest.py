@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the CUDA plugin is installed for targets that are not here
+
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:

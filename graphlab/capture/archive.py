@@ -48,12 +48,13 @@ class Archive:
             opened = zipfile.ZipFile(_stream(file))
         # NotImplementedError: a later version of zip; OverflowError, ValueError: offsets outside the file.
         except (zipfile.BadZipFile, NotImplementedError, OverflowError, ValueError, UnicodeDecodeError, struct.error, OSError) as error:
-            raise FormatError(asked, found=f"its zip directory is broken: {error}", do="fetch or write the file again") from error
+            raise FormatError(
+                asked, found=f"its zip directory is broken: {error}", do="fetch or write the file again", where="its end"
+            ) from error
         infos = opened.infolist()
         if len(infos) > _MAX_MEMBERS:
-            raise FormatError(
-                asked, found=f"it holds {len(infos):,} members; {_MAX_MEMBERS:,} is the most that is read", do="check the file"
-            )
+            found = f"it holds {len(infos):,} members; {_MAX_MEMBERS:,} is the most that is read"
+            raise FormatError(asked, found=found, do="check the file", where="its zip directory")
         members: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
             if info.is_dir():

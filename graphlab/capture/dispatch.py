@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -126,6 +126,9 @@ def load_compiled(path: str | Path, *, select: str | None = None) -> Compiled | 
 
     ``None`` for a file of a format that records none.
 
+    Args:
+        select: which compile, where there are several.
+
     Raises:
         As :func:`load`.
     """
@@ -135,6 +138,20 @@ def load_compiled(path: str | Path, *, select: str | None = None) -> Compiled | 
         return None
     compiled: Compiled = module.read_compiled(file, select=select)
     return compiled
+
+
+def load_compiles(path: str | Path) -> Mapping[str, Compiled]:
+    """All compiles that a file records, by the names that select them; none for a file of a format that records none.
+
+    Raises:
+        As :func:`load`.
+    """
+    file = File.open(path)
+    module = reader_of(file)
+    if hasattr(module, "read_compiles"):
+        compiles: Mapping[str, Compiled] = module.read_compiles(file)
+        return compiles
+    return {"": module.read_compiled(file)} if hasattr(module, "read_compiled") else {}
 
 
 def reader_of(file: File) -> ModuleType:
@@ -154,4 +171,4 @@ def _describe(model: object) -> str:
     return f"a {kind.__module__}.{kind.__qualname__}"
 
 
-__all__ = ["Tried", "adapter_for", "attempts", "capture_live", "load", "load_compiled", "reader_of"]
+__all__ = ["Tried", "adapter_for", "attempts", "capture_live", "load", "load_compiled", "load_compiles", "reader_of"]

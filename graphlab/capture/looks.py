@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
+from graphlab.capture.proto import load
+from graphlab.capture.xla.hlo_messages import holds_modules
 from graphlab.errors import GraphlabError
 
 
@@ -15,6 +18,8 @@ def describe(file: File) -> str:
         entries = file.entries()
         if not entries:
             return "an empty directory"
+        if file.has("Data/com.apple.CoreML"):
+            return "a Core ML package (.mlpackage)"
         listed = ", ".join(entries[:6]) + (f" and {len(entries) - 6:,} more" if len(entries) > 6 else "")
         return f"a directory of {listed}"
     if not file.head:
@@ -24,6 +29,14 @@ def describe(file: File) -> str:
         return looks
     if file.head.startswith(b"PK\x03\x04"):
         return _zip(file)
+    if file.head[:1] in b"\x08\x0a":
+        schema = load(Path(__file__).parent / "neighbours.proto")
+        if schema.fits("CoreMLModel", file, needs=_CORE_ML_KINDS, unknown=1.0):
+            return "a Core ML model (.mlmodel)"
+        if schema.fits("XSpace", file, needs=("planes",), unknown=1.0):
+            return "a profile of the TensorFlow or JAX profiler (XSpace, .xplane.pb)"
+        if holds_modules(file):
+            return "a log with HLO modules deep inside (XLA's tuning, perhaps), and no module's own file"
     try:
         text = file.head.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -55,7 +68,6 @@ _LOOKS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"\x28\xb5\x2f\xfd", "zstd data: unpack it first"),
         (rb"BZh\d1AY", "bzip2 data: unpack it first"),
         (rb"\x89HDF\r\n\x1a\n", "HDF5 data that is no Keras model"),
-        (rb"\x80[\x02-\x05]", "a Python pickle, perhaps PyTorch's weights: it holds no graph that can be read without running it"),
         (rb"\x93NUMPY", "a NumPy array"),
         (rb"GGUF", "a GGUF file: weights without a graph"),
         (rb".{8}\{\"", "a safetensors file: weights without a graph"),
@@ -70,9 +82,13 @@ _LOOKS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     )
 )  # fmt: skip
 
+_CORE_ML_KINDS = (
+    "pipelineClassifier", "pipelineRegressor", "pipeline", "glmRegressor", "supportVectorRegressor", "treeEnsembleRegressor",
+    "neuralNetworkRegressor", "glmClassifier", "supportVectorClassifier", "treeEnsembleClassifier", "neuralNetworkClassifier",
+    "neuralNetwork", "mlProgram", "wordTagger",
+)  # fmt: skip
+
 _MEMBERS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(^|/)data\.pkl$"), "a PyTorch checkpoint (weights without a graph)"),
-    (re.compile(r"^MAR-INF/"), "a TorchServe archive"),
     (re.compile(r"(^|/)com\.apple\.CoreML/"), "a Core ML package"),
     (re.compile(r"\.npy$"), "NumPy arrays (.npz)"),
     (re.compile(r"^AndroidManifest\.xml$"), "an Android package"),

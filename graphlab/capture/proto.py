@@ -136,20 +136,21 @@ class Schema:
             text = file.read(_TEXT_LIMIT).decode("utf-8")
         except UnicodeDecodeError as error:
             raise FormatError(asked, found="it is not UTF-8", do="check the file", where=f"offset {error.start}") from error
-        depth = _text_depth(text)
+        depth, line = _text_depth(text)
         if depth > MAX_DEPTH:
-            raise FormatError(asked, found=f"its messages nest {depth} deep; {MAX_DEPTH} is the most that is read", do="check the file")
+            found = f"its messages nest {depth} deep; {MAX_DEPTH} is the most that is read"
+            raise FormatError(asked, found=found, do="check the file", where=f"line {line}")
         parsed = self.new(message)
         try:
             text_format.Parse(text, parsed, allow_unknown_field=True)
         except text_format.ParseError as error:
             line, column = error.GetLine(), error.GetColumn()
-            where = None if line is None else f"line {line}, column {column}"
+            where = message if line is None else f"line {line}, column {column}"
             found = re.sub(r"^\d+:\d+ : ", "", str(error)).partition("\n")[0][:200]
             raise FormatError(asked, found=found, do="check the file", where=where) from error
         # The pure-Python tokenizer lets these through for numbers out of range and stray surrogates.
         except (ValueError, UnicodeError, OverflowError, IndexError) as error:
-            raise FormatError(asked, found=f"a value in it is out of range: {error}"[:200], do="check the file") from error
+            raise FormatError(asked, found=f"a value in it is out of range: {error}"[:200], do="check the file", where=message) from error
         return Parsed(parsed, None, secrets.token_bytes(8))
 
     def fits(self, message: str, file: File, *, needs: tuple[str, ...] = (), unknown: float = 0.05) -> bool:
@@ -163,7 +164,7 @@ class Schema:
         if not len(view):
             return False
         seen: set[str] = set()
-        lost = self._lost(self._key(message), view, 0, len(view), seen, 0, [20_000])
+        lost = self._lost(self._key(message), view, 0, len(view), seen, 0, [4_000])
         return lost is not None and lost <= unknown * len(view) and (not needs or any(name in seen for name in needs))
 
     def _lost(self, key: str, view: memoryview, start: int, end: int, seen: set[str] | None, depth: int, budget: list[int]) -> int | None:
@@ -390,13 +391,14 @@ def _is_text(view: memoryview, *, cut: bool) -> bool:
     return not any(c < " " and c not in "\t\n\r\f\x1b" for c in text)
 
 
-def _text_depth(text: str) -> int:
-    """How deep messages nest in a text, strings and comments left out."""
-    depth = deepest = 0
+def _text_depth(text: str) -> tuple[int, int]:
+    """How deep messages nest in a text, strings and comments left out, and the line where they are deepest."""
+    depth = deepest = at = 0
     for mark in re.finditer(r"""[{}<>\[\]]|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|#[^\n]*""", text):
         if mark[0] in "{<[":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > deepest:
+                deepest, at = depth, mark.start()
         elif mark[0] in "}>]":
             depth -= 1
-    return deepest
+    return deepest, text.count("\n", 0, at) + 1

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GraphlabError: a program cannot be had, or a file not be written.
     """
-    from graphlab.cli.targets import open_target, python_file
+    from graphlab.cli.specs import open_target, python_file
     from graphlab.diff import diff
     from graphlab.diff.select import check_topics, narrowed, select
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graphlab.cli.output import TRUST, busy, check_svg, write
-from graphlab.cli.targets import find_models, graph_file, model_name, python_file
+from graphlab.cli.specs import find_models, graph_file, model_name, python_file
 from graphlab.errors import GraphlabError, InputsNeeded
 from graphlab.findings import Severity
 from graphlab.report import Report, compile_report, inspect_file, inspect_model
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(to_json(reports), indent=1))
     _write(args, reports)
-    if any(report.program is None for report in reports):
+    if any(report.program is None and not report.recorded for report in reports):
         return 2
     if args.fail_on is None:
         return 0

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from graphlab.cli.output import TRUST, busy, write
-from graphlab.cli.targets import graph_file, python_file
+from graphlab.cli.specs import graph_file, python_file
 from graphlab.errors import GraphlabError, SelectError
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "inspect": "show what was captured from a model or graph file, and what becomes of it",
     "load": "read a graph file and say what it holds; save it as .graphlab",
+    "compile": "compile a model or graph file for one target or several, side by side",
+    "targets": "list the compilers, what they compile for, and how to install what is missing",
     "diff": "show what changed between two models or graph files",
     "equal": "say whether two models or graph files are the same but for names, order and metadata",
     "explain": "explain a finding by its code",
@@ -43,6 +45,8 @@ def _run(argv: Sequence[str] | None) -> int:
     debug = "--debug" in words or bool(os.environ.get("GRAPHLAB_DEBUG"))
     args = _parse([word for word in words if word != "--debug"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets with a page about CPU features
+    if args.command in ("inspect", "diff", "compile") and _cuda_plugin_without_gpu():
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # else JAX prints a traceback about the GPU it does not find
     try:
         return int(import_module(f"graphlab.cli.{args.command}").run(args))
     except GraphlabError as error:
@@ -63,6 +67,15 @@ def _run(argv: Sequence[str] | None) -> int:
             file=sys.stderr,
         )
         return 2
+
+
+def _cuda_plugin_without_gpu() -> bool:
+    """Whether JAX's CUDA plugin is installed, to compile for a GPU that is not here, and there is no other device either."""
+    from importlib.util import find_spec
+
+    if any(map(os.path.exists, ("/dev/nvidiactl", "/dev/accel0", "/dev/vfio/0"))) or find_spec("jax_plugins") is None:
+        return False
+    return find_spec("jax_plugins.xla_cuda12") is not None
 
 
 def _parse(words: list[str]) -> argparse.Namespace:

@@ -31,11 +31,13 @@ _FAMILIES: dict[str, str] = {
     **dict.fromkeys(("aten", "prim", "prims", "torch", "torchvision", "operator", "method", "higher_order",
                      "quantized", "_c10d_functional", "c10d", "rpc", "symbolic"), "torch"),
     "tf": "tensorflow",
-    "keras": "tensorflow",
+    "keras": "keras",
     "tflite": "tflite",
     "jax": "jax",
     "onnx": "onnx",
-    **dict.fromkeys(("hlo", "stablehlo", "mhlo", "vhlo", "chlo", "func", "sdy", "arith", "shape"), "xla"),
+    "tff": "tff",
+    **dict.fromkeys(("hlo", "stablehlo", "mhlo", "vhlo", "chlo", "func", "sdy", "arith", "shape", "tensor", "cf", "scf", "math", "memref",
+                     "bufferization", "mpmd", "check", "ub", "complex"), "xla"),
 }  # fmt: skip
 
 
@@ -90,6 +92,30 @@ def forwards(op: str) -> bool:
     from graphlab.ir.vocabulary.forwards import FORWARDS
 
     return op in FORWARDS
+
+
+@cache
+def gates(op: str) -> bool:
+    """Whether each of an operation's results is its first operand, where it is let through at all."""
+    from graphlab.ir.vocabulary.loops import GATES
+
+    return op in GATES
+
+
+@cache
+def meets(op: str) -> bool:
+    """Whether an operation's first result is that operand which is there: two branches meet, or a loop begins again."""
+    from graphlab.ir.vocabulary.loops import MEETS
+
+    return op in MEETS
+
+
+@cache
+def goes_back(op: str) -> bool:
+    """Whether an operation's result is its operand, one iteration later."""
+    from graphlab.ir.vocabulary.loops import BACK
+
+    return op in BACK
 
 
 @cache

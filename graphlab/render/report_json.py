@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from graphlab.compilers.results import Compiled
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
 from graphlab.ir.program import Program
@@ -51,6 +52,8 @@ def _report(report: Report) -> dict[str, Any]:
         "size": None if analyses is None else analyses.size.to_json(),
         "control_flow": None if analyses is None else analyses.control_flow.to_json(),
         "constant_folding": None if analyses is None else analyses.folding.to_json(),
+        "placements": None if analyses is None else analyses.placements.to_json(),
+        "recorded": [_recorded(name, compiled) for name, compiled in report.recorded.items()],
         "compiles": [_outcome(outcome) for outcome in report.outcomes],
         "findings": [finding_json(finding) for finding in report.findings],
     }
@@ -76,8 +79,20 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     error = outcome.error
     return {
         "compiler": outcome.compiler,
+        "target": outcome.target,
         "results": None if outcome.results is None else outcome.results.to_json(),
         "error": None if error is None else {"asked": error.asked, "found": error.found, "do": error.do},
+    }
+
+
+def _recorded(name: str, compiled: Compiled) -> dict[str, Any]:
+    return {
+        "name": name,
+        "compiler": compiled.compiler,
+        "target": compiled.target,
+        "stages": [{"name": stage.name, "pass": stage.pass_name} for stage in compiled.stages],
+        "artifacts": list(compiled.artifacts),
+        "notes": [dict(note) for note in compiled.notes],
     }
 
 

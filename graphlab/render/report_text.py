@@ -26,6 +26,8 @@ OPS_SHOWN = 8
 MODULES_SHOWN = 12
 CONSTRUCTS_SHOWN = 20
 FINDINGS_SHOWN = 30
+COMPILES_SHOWN = 20
+STAGES_SHOWN = 5
 TYPE_WIDTH = 100
 OF_THE_TOOL = frozenset({"child_seconds", "child_bytes", "read_seconds"})
 """Metrics of graphlab's own work, not of the model: left to the JSON."""
@@ -39,6 +41,9 @@ def print_capture(out: Console, report: Report) -> None:
         _row(out, "captured", _captured(program))
     for line in _tries(report):
         _row(out, "", line)
+    _print_section(out, "compiles", _recorded(report))
+    if report.recorded and program is None:
+        return
     if program is None or report.analyses is None:
         _row(out, "captured", Text("nothing: no method works on it", "bold red"))
         return
@@ -47,6 +52,7 @@ def print_capture(out: Console, report: Report) -> None:
     _print_size(out, report)
     _print_section(out, "control flow", _constructs(report.analyses.control_flow.constructs, program))
     _print_section(out, "folding", _folding(report))
+    _print_section(out, "placements", _placements(report))
 
 
 def print_compiles(out: Console, report: Report) -> None:
@@ -125,6 +131,45 @@ def _tries(report: Report) -> Iterator[Text]:
             if report.program is not None and tried.attempt.method == report.program.source.method:
                 text.append("; this report is on it")
         yield text
+
+
+def _recorded(report: Report) -> Iterator[Text]:
+    """The compiles that a file records: their names, what was compiled, how far."""
+    log = report.log
+    if log is None or set(report.recorded) == {""}:
+        return
+    for name, compiled in list(report.recorded.items())[:COMPILES_SHOWN]:
+        text = Text(f"{name}  ", "bold")
+        function = log.compiles.get(name, "")
+        text.append(f"{function}  " if function else "")
+        text.append(f"{compiled.compiler} for {compiled.target}  " if compiled.target else f"{compiled.compiler}  ", "dim")
+        text.append(", ".join(stage.name for stage in compiled.stages[:STAGES_SHOWN]) or "no graph")
+        more = len(compiled.stages) - STAGES_SHOWN
+        text.append(f" and {more:,} more" if more > 0 else "")
+        text.append(f"; {count(len(compiled.artifacts), 'artifact')}" if compiled.artifacts else "")
+        yield text
+    if len(report.recorded) > COMPILES_SHOWN:
+        yield Text(f"... {len(report.recorded) - COMPILES_SHOWN:,} more; --json has them all")
+    if report.program is None:
+        yield Text(f"select one for its graphs: {report.name}@{next(iter(report.recorded))}", "dim")
+
+
+def _placements(report: Report) -> Iterator[Text]:
+    """Who runs what and what crosses, where the source says."""
+    assert report.analyses is not None
+    found = report.analyses.placements
+    if len(found.places) < 2 and not found.crossings:
+        return
+    for place in found.places:
+        held = f"; holds {count(place.parameters, 'parameter')}, {size_of(place.parameter_bytes)}" if place.parameters else ""
+        given = f"; inputs of {size_of(place.inputs)}" if place.inputs else ""
+        yield Text(f"{place.name} runs {count(place.ops, 'op')}{held}{given}")
+    for crossing in found.crossings[:CONSTRUCTS_SHOWN]:
+        size = crossing.reason or "unknown size" if crossing.nbytes is None else size_of(crossing.nbytes)
+        values = ", ".join(crossing.values[:3]) + (" ..." if len(crossing.values) > 3 else "")
+        yield Text(f"  {crossing.source} -> {crossing.target}  {_place(crossing.where)}{crossing.op}  {_short(values)}  {size}")
+    if len(found.crossings) > CONSTRUCTS_SHOWN:
+        yield Text(f"  ... {len(found.crossings) - CONSTRUCTS_SHOWN} more; --json has them all")
 
 
 def _print_size(out: Console, report: Report) -> None:

@@ -104,7 +104,7 @@ def test_what_graphlab_itself_took_is_left_to_the_json(report: Report) -> None:
         "child_bytes": Absent("this system has no /proc"),
     }
     compiled = Compiled("xla", "cpu", "1", (Stage("", lambda: parse_hlo(LAYERS), ""),), metrics)
-    told = text(print_compiles, replace(report, outcomes=(Outcome("xla", compiled, compile_results.analyze(compiled)),)))
+    told = text(print_compiles, replace(report, outcomes=(Outcome("xla", "cpu", compiled, compile_results.analyze(compiled)),)))
     assert "flops 1 flop\n" in told
     assert "child" not in told
 
@@ -124,7 +124,7 @@ def test_where_no_method_works_each_ones_reason_is_told() -> None:
 
 
 def test_a_compilers_refusal_is_told_in_its_words(report: Report) -> None:
-    refused = Outcome("xla", error=CompileError("compile it", found="no such op\nlog", do="change it"))
+    refused = Outcome("xla", "cpu", error=CompileError("compile it", found="no such op\nlog", do="change it"))
     assert "xla: no such op\n" in text(print_compiles, replace(report, outcomes=(refused,)))
 
 

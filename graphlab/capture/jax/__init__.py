@@ -61,8 +61,11 @@ def capture(model: Any, inputs: Inputs | None, *, method: str) -> Program:
     return capture_live(model, inputs, method=method)
 
 
-def stablehlo_of(program: Program) -> str:
+def stablehlo_of(program: Program, *, platform: str = "cpu") -> str:
     """StableHLO text, with locations, of a program captured from JAX by any method. Lowers it when first asked.
+
+    Args:
+        platform: ``cpu``, ``tpu`` or ``cuda``, whether or not this machine has one.
 
     Raises:
         CompileError: the program has no live JAX object (it was read from a file, or is another framework's),
@@ -77,7 +80,7 @@ def stablehlo_of(program: Program) -> str:
             found="it holds no live JAX function",
             do="capture the jitted function itself",
         )
-    return program.native.stablehlo()
+    return program.native.stablehlo(platform)
 
 
 def _kind(target: object) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,8 +19,9 @@ from graphlab.capture.jax.frames import UserFrames
 from graphlab.capture.jax.jaxpr import read_jaxpr
 from graphlab.capture.jax.native import JaxNative
 from graphlab.capture.jax.types import value_type
-from graphlab.capture.xla.mlir import parse_module
-from graphlab.capture.xla.stablehlo import read_module
+from graphlab.capture.mlir.build import build
+from graphlab.capture.mlir.mlir_bytecode import module_of
+from graphlab.capture.xla.hlo_program import no_collection
 from graphlab.errors import CaptureError, GraphlabError
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.program import Program, Signature, Source
@@ -40,11 +42,13 @@ def capture_live(model: Any, inputs: Inputs | None, *, method: str) -> Program:
     if isinstance(model, jax.export.Exported):
         return _read_exported(model)
     if isinstance(model, ClosedJaxpr) and method == "jaxpr":
-        return read_jaxpr(model, dims=dim_ranges(model.in_avals), native=JaxNative(model, lambda: _text(asked, _from_jaxpr(model))))
+        return read_jaxpr(
+            model, dims=dim_ranges(model.in_avals), native=JaxNative(model, lambda platform: _text(asked, _from_jaxpr(model), platform))
+        )
     traced, exportable = _trace(asked, model, inputs)
     dims = dim_ranges(traced.jaxpr.in_avals)
     if method == "jaxpr":
-        native = JaxNative(traced, lambda: _text(asked, (traced, exportable)))
+        native = JaxNative(traced, lambda platform: _text(asked, (traced, exportable), platform))
         return read_jaxpr(traced.jaxpr, name=traced.fun_name, dims=dims, native=native)
     if not dims:
         with _said(asked):
@@ -57,8 +61,8 @@ def capture_live(model: Any, inputs: Inputs | None, *, method: str) -> Program:
     return _read_exported(exported)
 
 
-_Traced = tuple[Any, Callable[[], Any]]
-"""A ``jax.stages.Traced``, and what makes the ``jax.export.Exported`` of the same function and arguments."""
+_Traced = tuple[Any, Callable[..., Any]]
+"""A ``jax.stages.Traced``, and what makes the ``jax.export.Exported`` of the same function and arguments (``platforms=[…]``)."""
 
 
 def _trace(asked: str, model: Any, inputs: Inputs | None) -> _Traced:
@@ -71,37 +75,39 @@ def _trace(asked: str, model: Any, inputs: Inputs | None) -> _Traced:
         traced = model.trace(*args, **kwargs)
     if hasattr(traced, "traced"):  # flax.nnx wraps JAX's own, whose arguments are the module's leaves
         return traced.traced, _from_jaxpr(traced.traced.jaxpr)[1]
-    return traced, lambda: jax.export.export(model)(*args, **kwargs)
+    return traced, lambda **options: jax.export.export(model, **options)(*args, **kwargs)
 
 
 def _from_jaxpr(closed: ClosedJaxpr) -> _Traced:
     types = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in closed.in_avals]
     function = jax.jit(jaxpr_as_fun(closed))
-    return function.trace(*types), lambda: jax.export.export(function)(*types)
+    return function.trace(*types), lambda **options: jax.export.export(function, **options)(*types)
 
 
-def _text(asked: str, traced: _Traced) -> str:
+def _text(asked: str, traced: _Traced, platform: str) -> str:
     """StableHLO with locations. Symbolic sizes need jax.export, which turns them into reads of the inputs' sizes."""
     stage, exportable = traced
     with _said(asked):
         if dim_ranges(stage.jaxpr.in_avals):
-            return str(exportable().mlir_module())
-        return str(stage.lower().as_text(debug_info=True))
+            return str(exportable(platforms=[platform]).mlir_module())
+        return str(stage.lower(lowering_platforms=(platform,)).as_text(debug_info=True))
 
 
 def _read_lowered(asked: str, lowered: Any, method: str) -> Program:
-    native = JaxNative(lowered, lambda: str(lowered.as_text(debug_info=True)))
+    native = JaxNative(lowered, lambda platform: str(lowered.as_text(debug_info=True)))
     with _said(asked):
         module = lowered.compiler_ir("hlo" if method == "hlo" else "stablehlo")
     if method == "hlo":
         return _read_hlo(module.as_hlo_module().to_string(), native)
-    return _read_stablehlo(module, native)
+    stream = io.BytesIO()
+    module.operation.write_bytecode(stream)
+    return _read_stablehlo(stream.getvalue(), native)
 
 
 def _read_exported(exported: Any) -> Program:
     """The exported module. Its entry's types get the symbolic sizes that MLIR writes as ``?``."""
-    text = str(exported.mlir_module())
-    program = _read_stablehlo(parse_module(text), JaxNative(exported, lambda: text))
+    native = JaxNative(exported, lambda platform: str(exported.mlir_module()))
+    program = _read_stablehlo(bytes(exported.mlir_module_serialized), native)
     signature = program.signatures[program.entry]
     taken = [exported.in_avals[i] for i in exported.module_kept_var_idx]
     if len(taken) != len(signature.inputs) or len(exported.out_avals) != len(signature.outputs):
@@ -123,17 +129,21 @@ def _named(kind: Any, aval: Any) -> Any:
     return replace(kind, dims=told.dims) if isinstance(kind, TensorType) and isinstance(told, TensorType) else kind
 
 
-def _read_stablehlo(module: Any, native: JaxNative) -> Program:
+def _read_stablehlo(bytecode: bytes, native: JaxNative) -> Program:
+    """What JAX lowered to, as MLIR's bytecode: the one form of it that stays the same from version to version."""
     users = UserFrames(FrameTable())
-    return read_module(
-        module,
-        source=Source("jax", "stablehlo", "stablehlo", f"jax {jax.__version__}"),
-        native=native,
-        first_column=_FIRST_COLUMN,
-        users=users.users,
-        frames=users.table,
-        draws=_DRAWS,
-    )
+    module, _ = module_of(bytecode, "the module that JAX made", None)
+    module.producer = ""  # MLIR's own version, which no other program of the same function need have
+    with no_collection():
+        return build(
+            [module],
+            source=Source("jax", "stablehlo", "stablehlo", f"jax {jax.__version__}"),
+            native=native,
+            first_column=_FIRST_COLUMN,
+            users=users.users,
+            frames=users.table,
+            draws=_DRAWS,
+        )
 
 
 def _read_hlo(text: str, native: JaxNative) -> Program:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from graphlab.errors import CompileError
 
@@ -15,22 +14,27 @@ class JaxNative:
 
     Attributes:
         stage: ``jax.stages.Traced``, ``Lowered`` or ``Compiled``, or ``jax.export.Exported``.
-        lower: makes the StableHLO text from it; ``None`` where only HLO is left.
+        lower: makes the StableHLO text for a platform from it (what is lowered already stays as it is); ``None`` where only
+            HLO is left.
     """
 
     stage: object
-    lower: Callable[[], str] | None = None
+    lower: Callable[[str], str] | None = None
+    _texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
-    @cached_property
-    def _text(self) -> str:
+    def stablehlo(self, platform: str = "cpu") -> str:
+        """StableHLO text with locations, for ``cpu``, ``tpu`` or ``cuda``: operations may lower otherwise on each.
+
+        Raises:
+            CompileError: there is none.
+            CaptureError: lowering fails.
+        """
         if self.lower is None:
             raise CompileError(
                 f"lower a {type(self.stage).__name__} to StableHLO",
                 found="JAX keeps only the compiled HLO of it",
                 do="capture the jitted function itself",
             )
-        return self.lower()
-
-    def stablehlo(self) -> str:
-        """StableHLO text with locations. Raises CompileError where there is none, CaptureError where lowering fails."""
-        return self._text
+        if platform not in self._texts:
+            self._texts[platform] = self.lower(platform)
+        return self._texts[platform]

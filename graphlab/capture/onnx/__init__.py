@@ -5,6 +5,7 @@ Nothing of the ``onnx`` package is needed: the messages' schema is in ``onnx.pro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -30,30 +31,34 @@ def read(file: File, *, select: str | None = None) -> Program:
         FormatError: it is not sound.
         SelectError: ``select`` names no graph that can be entered.
     """
-    from graphlab.capture.onnx import model
     from graphlab.capture.select import chosen
+    from graphlab.capture.xla.hlo_program import no_collection
+
+    with no_collection():
+        program = _program(file)
+    if select is None:
+        return program
+    names = tuple(program.signatures)
+    entry = names[chosen(names, select, file=file, what="graphs")]
+    return replace(program, entry=program.signatures[entry].graph)
+
+
+def _program(file: File) -> Program:
+    from graphlab.capture.onnx import model
 
     form = _form(file)
     plain = proto.load(_SCHEMA)
     if form == "text":
         from graphlab.capture.onnx.text import parse
 
-        program = model.program(parse(file, plain), file, plain, packed=False, format="onnx text")
-    elif form == "protobuf text":
-        program = model.program(plain.parse_text("ModelProto", file), file, plain, packed=False, format="onnx protobuf text")
-    elif form == "json":
+        return model.program(parse(file, plain), file, plain, packed=False, format="onnx text")
+    if form == "protobuf text":
+        return model.program(plain.parse_text("ModelProto", file), file, plain, packed=False, format="onnx protobuf text")
+    if form == "json":
         from graphlab.capture.onnx.json_form import parse as parse_json
 
-        program = model.program(parse_json(file, plain), file, plain, packed=False, format="onnx JSON")
-    else:
-        program = model.program(_packed().parse("ModelProto", file), file, plain, packed=True)
-    if select is None:
-        return program
-    from dataclasses import replace
-
-    names = tuple(program.signatures)
-    entry = names[chosen(names, select, file=file, what="graphs")]
-    return replace(program, entry=program.signatures[entry].graph)
+        return model.program(parse_json(file, plain), file, plain, packed=False, format="onnx JSON")
+    return model.program(_packed().parse("ModelProto", file), file, plain, packed=True)
 
 
 def _form(file: File) -> str | None:

@@ -61,8 +61,9 @@ class Attributes:
             if name is None:
                 raise FormatError(
                     f"read {self._file}",
-                    found=f"attribute '{attribute.name}' is of type {number}; types up to {max(_FIELDS)} are known",
+                    found=f"it is of type {number}; types up to {max(_FIELDS)} are known",
                     do="check the file, or update graphlab",
+                    where=f"attribute '{attribute.name}'",
                 )
             return name
         held = next((name for name in _SINGLE if attribute.HasField(name)), None)

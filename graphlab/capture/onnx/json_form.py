@@ -14,6 +14,8 @@ from graphlab.errors import FormatError
 _LIMIT = 256 << 20
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
+_PLACE = re.compile(r"line (\d+) column (\d+)")
+
 
 def parse(file: File, schema: Schema) -> Parsed:
     """The ModelProto that a file holds as JSON. Raises FormatError."""
@@ -23,14 +25,17 @@ def parse(file: File, schema: Schema) -> Parsed:
     except UnicodeDecodeError as error:
         raise FormatError(asked, found="it is not UTF-8", do="check the file", where=f"offset {error.start}") from error
     if _depth(text) > 2 * MAX_DEPTH:
-        raise FormatError(asked, found=f"it nests more than {2 * MAX_DEPTH} deep", do="check the file")
+        raise FormatError(asked, found=f"it nests more than {2 * MAX_DEPTH} deep", do="check the file", where="the document")
     message = schema.new("ModelProto")
     try:
         json_format.Parse(text, message, ignore_unknown_fields=True, max_recursion_depth=MAX_DEPTH)
     except json_format.ParseError as error:
-        raise FormatError(asked, found=str(error).partition("\n")[0][:200], do="check the file") from error
+        place = _PLACE.search(str(error))
+        where = f"{file.name}:{place[1]}:{place[2]}" if place else "the document"
+        raise FormatError(asked, found=str(error).partition("\n")[0][:200], do="check the file", where=where) from error
     except (ValueError, TypeError, OverflowError, RecursionError, AttributeError) as error:  # values of other types than the schema's
-        raise FormatError(asked, found=f"a value in it is of the wrong kind: {error}"[:200], do="check the file") from error
+        found = f"a value in it is of the wrong kind: {error}"[:200]
+        raise FormatError(asked, found=found, do="check the file", where="the document") from error
     return Parsed(message, None, secrets.token_bytes(8))
 
 

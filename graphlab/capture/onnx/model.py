@@ -19,7 +19,6 @@ from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict, frozen
 from graphlab.ir.graph import Graph
 from graphlab.ir.program import Program, Signature, Slot, Source
-from graphlab.ir.values import ValueType
 
 DIGEST_BYTES = 64 << 20
 
@@ -38,14 +37,15 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
     """
     model = parsed.message
     if not model.HasField("graph"):
-        raise FormatError(f"read {file.name}", found="the model has no graph", do="check that the file is whole")
+        raise FormatError(f"read {file.name}", found="the model has no graph", do="check that the file is whole", where="the end")
     frames = FrameTable()
     types = Types()
     tensors = Tensors(parsed, file, plain, packed=packed)
     names = Names()
     main = names.take(model.graph.name or "main")
     functions = _functions(model.functions, names, file)
-    shared = Model(file.name, tensors, types, Attributes(tensors, types, file.name), origin.Stacks(frames), _opset(model), functions, names)
+    attributes, stacks = Attributes(tensors, types, file.name), origin.Stacks(frames)
+    shared = Model(file.name, tensors, types, attributes, stacks, _opset(model), functions, bool(model.configuration), names)
     region = Region(shared, main)
     shared.graphs[main] = Graph(name=main)
     region.read_graph(model.graph, defaults=True)
@@ -53,7 +53,7 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
         name = functions[_key(function)].graph
         shared.graphs[name] = Graph(name=name)
         Region(shared, name).read_function(function)
-    signatures = {main: _signature(region, model.graph)}
+    signatures = {main: _signature(region)}
     shared.globals = region
     for i, training in enumerate(model.training_info):
         signatures |= _training(shared, i, training)
@@ -91,24 +91,24 @@ def _functions(functions: Iterable[Any], names: Names, file: File) -> dict[Key, 
         key = _key(function)
         if key in found:
             raise FormatError(
-                f"read {file.name}", found=f"function '{'.'.join(filter(None, key))}' is defined twice", do="check that the file is whole"
+                f"read {file.name}",
+                found="it is defined twice",
+                do="check that the file is whole",
+                where=f"function '{'.'.join(filter(None, key))}'",
             )
         full = ".".join(part for part in key[:2] if part) + (f":{key[2]}" if key[2] else "")
         found[key] = Function(names.take(full or "function"), len(function.input), len(function.output))
     return found
 
 
-def _signature(region: Region, graph: Any, targets: Mapping[str, str] | None = None) -> Signature:
-    inputs = tuple(Slot(name, type) for (_, name), type in zip(region.inputs, _types(region, (n for _, n in region.inputs)), strict=True))
+def _signature(region: Region, targets: Mapping[str, str] | None = None) -> Signature:
+    names = [name for _, name in region.inputs]
+    inputs = tuple(Slot(name, type) for name, type in zip(names, region.signature_types(names), strict=True))
     outputs = []
-    for name, type in zip(region.results, _types(region, region.results), strict=True):
+    for name, type in zip(region.results, region.signature_types(region.results), strict=True):
         target = (targets or {}).get(name)
         outputs.append(Slot(name, type) if target is None else Slot(name, type, "state", target))
     return Signature(region.name, inputs, tuple(outputs))
-
-
-def _types(region: Region, values: Iterable[str]) -> list[ValueType]:
-    return region.signature_types(values)
 
 
 def _training(shared: Model, number: int, training: Any) -> dict[str, Signature]:
@@ -123,7 +123,7 @@ def _training(shared: Model, number: int, training: Any) -> dict[str, Signature]
         shared.graphs[name] = Graph(name=name)
         region = Region(shared, name)
         region.read_graph(graph, defaults=True)
-        found[name] = _signature(region, graph, {new: target for target, new in properties(binding)})
+        found[name] = _signature(region, {new: target for target, new in properties(binding)})
     return found
 
 

@@ -44,16 +44,21 @@ class Stacks:
         return self._index[text]
 
 
-def scope(name: str, properties: Mapping[str, str]) -> str:
-    """The module path of a node: by what the exporter noted, else by the slashes in its name."""
+def noted_scope(properties: Mapping[str, str]) -> str | None:
+    """The module path that the exporter noted of a node; ``None`` where it noted none."""
     noted = properties.get(_SCOPES)
     if noted is not None:
         return _module_path([a or b for a, b in _QUOTED.findall(noted)][:-1])
     noted = properties.get(_NAMESPACE)
     if noted is not None:
         return _module_path([part.partition(":")[0].strip() for part in noted.split("/")][1:-1])
-    parts = [part for part in name.split("/")[:-1] if part]
-    return _module_path(parts) if name.startswith("/") else "/".join(parts)
+    return None
+
+
+def scope_of_name(above: str) -> str:
+    """The module path in what stands before the last slash of a node's name."""
+    parts = [part for part in above.split("/") if part]
+    return _module_path(parts) if above.startswith("/") else "/".join(parts)
 
 
 def _module_path(names: Sequence[str]) -> str:

@@ -64,6 +64,7 @@ _SCHEMES: dict[str, tuple[_Groups, _Groups]] = {
     "onnx.com.microsoft.QGemm": (((0, 1, 2), (3, 4, 5)), ((0, 7, 8),)),
     "onnx.com.microsoft.QLinearWhere": (((1, 2, 3), (4, 5, 6)), ((0, 7, 8),)),
 }
+OPERATORS = frozenset({*_SCHEMES, "onnx.com.microsoft.QLinearConcat"})
 # The weight's dim that scales run along where there are several: its operand slot, and the dim.
 _WEIGHT_AXIS: dict[str, tuple[int, int]] = {
     "onnx.QLinearConv": (3, 0), "onnx.com.microsoft.QLinearConv": (3, 0),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from graphlab.capture.onnx import bodies, origin, quantization
+from graphlab.capture.onnx import bodies, infer, origin, quantization
 from graphlab.capture.onnx.attributes import Attributes, properties
 from graphlab.capture.onnx.bodies import Body, Site
 from graphlab.capture.onnx.sharding import configurations, sharded, shardings
@@ -29,7 +29,6 @@ Key = tuple[str, str, str]
 """A function's domain, name and overload."""
 
 _SPEC = "pkg.torch.export.graph_signature.InputSpec.kind"
-_FOLDED = "pkg.onnxscript.optimizer.folded_from"
 _INDEX_TYPES = frozenset({"int16", "int32", "int64", "uint16", "uint32", "uint64", "bool", "string"})
 
 
@@ -53,9 +52,11 @@ class Model:
     stacks: origin.Stacks
     opset: int
     functions: Mapping[Key, Function]
+    has_devices: bool = False
     names: Names = field(default_factory=Names)
     graphs: dict[str, Graph] = field(default_factory=dict)
     ops: dict[Key, _Operator] = field(default_factory=dict)
+    scopes: dict[str, str] = field(default_factory=dict)
     globals: Region | None = None
 
     def operator(self, domain: str, op_type: str, overload: str) -> _Operator:
@@ -72,6 +73,7 @@ class _Operator:
     canonical: str | None
     effects: tuple[str, ...]
     function: Function | None
+    quantizes: bool
 
 
 def plain_domain(domain: str) -> str:
@@ -84,7 +86,7 @@ def _operator(domain: str, op_type: str, function: Function | None) -> _Operator
     op = f"onnx.{domain}.{op_type}" if domain else f"onnx.{op_type}"
     info = lookup(op)
     effects = info.effects if op in KNOWN or function is not None else ("opaque",)
-    return _Operator(op, info.canonical, effects, function)
+    return _Operator(op, info.canonical, effects, function, op in quantization.OPERATORS)
 
 
 class Region:
@@ -110,6 +112,7 @@ class Region:
         self._constants: dict[str, Constant] = {}
         self._quantized: list[quantization.Quantized] = []
         self._sharded: dict[str, str] = {}
+        self._normalizes = False
 
     # -- what it is read from
 
@@ -218,7 +221,7 @@ class Region:
         kind = noted.get(_SPEC)
         if kind == "BUFFER":
             data["attrs"] = frozen(role="buffer")
-        elif kind != "PARAMETER" and not replaceable and (_FOLDED in noted or kind is not None or _is_small_constant(value.type)):
+        elif kind != "PARAMETER" and not replaceable and (kind is not None or _is_small_constant(value.type)):
             data["kind"] = "constant"
         self._constants[name] = value
         self._heads.append((id, data))
@@ -265,33 +268,43 @@ class Region:
         self.results = outputs
 
     def _node(self, id: str, node: Any, data: dict[str, Any], given: list[str]) -> None:
-        operator = self._model.operator(node.domain, node.op_type, node.overload)
+        model = self._model
+        operator = model.operator(node.domain, node.op_type, node.overload)
         data["op"] = operator.op
         if operator.canonical is not None:
             data["canonical"] = operator.canonical
-        attrs, graphs = self._model.attributes.decode(node.attribute) if node.attribute else (None, [])
-        if node.name and node.name != id:
-            data["name"] = node.name
+        attributes = node.attribute
+        attrs, graphs = model.attributes.decode(attributes) if attributes else (None, ())
+        name = node.name
+        if name and name != id:
+            data["name"] = name
         effects = operator.effects
         inputs = list(node.input)
         if operator.op == "onnx.Constant" and self._constant_node(data, attrs, given):
             attrs = data.pop("attrs", None)
         elif operator.op == "onnx.Dropout" and self._draws(attrs or EMPTY, inputs):
             effects = ("random",)
+        elif operator.op == "onnx.BatchNormalization":
+            self._normalizes = True
         if effects:
             data["effects"] = effects
         absent = []
+        sources, edges = self._sources, self._edges
         for slot, value in enumerate(inputs):
             if value:
-                src, port = self._sources.get(value) or self.source(value, id)
-                self._edges.append((src, id, port, slot))
+                src, port = sources.get(value) or self.source(value, id)
+                edges.append((src, id, port, slot))
             else:
                 absent.append(slot)
         if absent:
             data["absent"] = tuple(absent)
         if "outputs" not in data and given:
-            data["outputs"] = tuple([self.type(value) if value else OMITTED for value in given])
-        if node.device_configurations:
+            types = [self.type(value) if value else OMITTED for value in given]
+            if types[0] is UNKNOWN:
+                operands = [self.type(value) if value else UNKNOWN for value in inputs]
+                types[0] = self._types[given[0]] = infer.result(operator.op, operands, attrs or EMPTY)
+            data["outputs"] = tuple(types)
+        if model.has_devices and node.device_configurations:
             attrs = self._devices(node, attrs)
         if attrs:
             data["attrs"] = attrs
@@ -301,8 +314,9 @@ class Region:
             data["calls"] = FrozenDict({"call": _call(operator.function, inputs, given)})
             if node.overload:
                 data["attrs"] = frozen(attrs or EMPTY, overload=node.overload)
-        self._origin(node, data)
-        self._quantized += quantization.of_node(operator.op, inputs, given, attrs or EMPTY, self.constant)
+        self._origin(node, name, data)
+        if operator.quantizes:
+            self._quantized += quantization.of_node(operator.op, inputs, given, attrs or EMPTY, self.constant)
 
     def _constant_node(self, data: dict[str, Any], attrs: FrozenDict[str, Any] | None, given: list[str]) -> bool:
         """A Constant's value; False where it takes it from the function's attribute, and so is an operation like any other."""
@@ -328,7 +342,7 @@ class Region:
             self._sharded.setdefault(value, text)
         return frozen(attrs or EMPTY, device_configurations=configurations(node))
 
-    def _graphs(self, id: str, data: dict[str, Any], inputs: list[str], graphs: list[tuple[str, Any]]) -> None:
+    def _graphs(self, id: str, data: dict[str, Any], inputs: list[str], graphs: Sequence[tuple[str, Any]]) -> None:
         """Read the graphs in a node's attributes; what they take from here becomes operands after the node's own."""
         found: dict[str, Body] = {}
         slots: dict[str, int] = {}
@@ -349,13 +363,20 @@ class Region:
         if control is not None:
             data["control"] = control
 
-    def _origin(self, node: Any, data: dict[str, Any]) -> None:
-        noted = dict(properties(node.metadata_props)) if node.metadata_props else {}
-        scope = origin.scope(node.name, noted) if noted or "/" in node.name else ""
+    def _origin(self, node: Any, name: str, data: dict[str, Any]) -> None:
+        props, doc = node.metadata_props, node.doc_string
+        noted = dict(properties(props)) if props else {}
+        scope = origin.noted_scope(noted) if noted else None
+        if scope is None:
+            above = name.rpartition("/")[0]
+            scope = self._model.scopes.get(above)
+            if scope is None:
+                scope = self._model.scopes[above] = origin.scope_of_name(above)
         if scope:
             data["scope"] = scope
+        if not props and not doc:
+            return
         stack = noted.get(origin.STACK)
-        doc = node.doc_string
         loc = None
         if stack:
             loc = self._model.stacks.loc(stack, innermost_last=True)
@@ -394,7 +415,7 @@ class Region:
     def _roles(self) -> None:
         """Running statistics are buffers; a quantized initializer is a parameter whatever its element type."""
         statistics: dict[str, bool] = {}
-        for src, dst, _, slot in self._edges:
+        for src, dst, _, slot in self._edges if self._normalizes else ():
             if self._made.get(src, EMPTY).get("kind") == "parameter":
                 is_one = self._made.get(dst, EMPTY).get("op") == "onnx.BatchNormalization" and slot in (3, 4)
                 statistics[src] = statistics.get(src, True) and is_one
@@ -423,7 +444,7 @@ class Region:
         return FrozenDict(told) if told else EMPTY
 
     def _wrong(self, found: str) -> FormatError:
-        return FormatError(f"read {self._model.file_name}", found=f"graph '{self.name}': {found}", do="check that the file is whole")
+        return FormatError(f"read {self._model.file_name}", found=found, do="check that the file is whole", where=f"graph '{self.name}'")
 
 
 _CONSTANT_FIELDS: Mapping[str, Literal["value", "float32", "int64", "string", "sparse"]] = {
@@ -441,7 +462,8 @@ def _constant(key: str, held: Any) -> Constant | None:
         return None
     type = TensorType(kind, (len(held),) if isinstance(held, tuple) else ())
     if kind == "string":
-        return Constant(type, repr(list(held) if isinstance(held, tuple) else held).encode())
+        text = repr(list(held) if isinstance(held, tuple) else held).encode()
+        return Constant(type, text, nbytes=len(text))
     import numpy as np
 
     return Constant(type, np.array(held, "<f4" if kind == "float32" else "<i8").tobytes())

@@ -7,11 +7,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from graphlab.capture.file import File
 from graphlab.capture.onnx.types import SPARSE, dtype
 from graphlab.capture.proto import Parsed, Schema
-from graphlab.errors import FormatError, GraphlabError
+from graphlab.errors import FormatError, GraphlabError, ValueUnavailable
 from graphlab.ir.constants import INLINE_BYTES, Constant
 from graphlab.ir.frozen import FrozenDict, frozen
 from graphlab.ir.values import DTYPE_BITS, TensorType
@@ -48,6 +49,7 @@ class Tensors:
         self._packed = packed
         self.file = file
         self._beside = _Beside(file)
+        self._types: dict[tuple[int, tuple[int, ...]], TensorType] = {}
 
     @property
     def missing(self) -> FrozenDict[str, str]:
@@ -61,9 +63,12 @@ class Tensors:
             FormatError: its shape is none, or its data lie in a file outside the model's directory.
         """
         dims = tuple(tensor.dims)
-        if dims and min(dims) < 0:
-            raise self._wrong(tensor, f"it has the shape {list(dims)}")
-        type = TensorType(dtype(tensor.data_type), dims)
+        key = tensor.data_type, dims
+        type = self._types.get(key)
+        if type is None:
+            if dims and min(dims) < 0:
+                raise self._wrong(tensor, f"it has the shape {list(dims)}")
+            type = self._types[key] = TensorType(dtype(tensor.data_type), dims)
         if tensor.data_location == 1:
             return self._external(tensor, type)
         if tensor.HasField("segment"):
@@ -85,7 +90,8 @@ class Tensors:
         texts = [self._parsed.read(text).decode("utf-8", "backslashreplace") for text in tensor.string_data]
         if type.elements != len(texts):
             return Constant(type, None, reason=f"the file holds {len(texts):,} of its elements")
-        return Constant(type, repr(texts[0] if type.dims == () else texts).encode())
+        text = repr(texts[0] if type.dims == () else texts).encode()
+        return Constant(type, text, nbytes=len(text))
 
     def _typed(self, tensor: Any, type: TensorType) -> Constant:
         name = _FIELDS.get(type.dtype, "int32_data")
@@ -94,7 +100,10 @@ class Tensors:
             if type.elements == 0:
                 return Constant(type, b"")
             if self._packed and _has_unknown(tensor):  # numbers one by one, as few writers do
-                return Tensors(self._parsed, self.file, self._plain, packed=False).constant(_again(self._plain, tensor))
+                again = _reparsed(self._plain, tensor.SerializeToString())
+                if again is None:
+                    raise self._wrong(tensor, "its numbers cannot be told apart")
+                return Tensors(self._parsed, self.file, self._plain, packed=False).constant(again)
             return Constant(type, None, reason="its data were left out of the file")
         if not self._packed:
             numbers = field
@@ -121,7 +130,7 @@ class Tensors:
         return Constant(type, None, reason=found) if isinstance(found, str) else _checked(type, found, length)
 
     def _wrong(self, tensor: Any, found: str) -> FormatError:
-        return FormatError(f"read {self.file.name}", found=f"tensor '{tensor.name}': {found}", do="check that the file is whole")
+        return FormatError(f"read {self.file.name}", found=found, do="check that the file is whole", where=f"tensor '{tensor.name}'")
 
 
 class _Beside:
@@ -182,10 +191,11 @@ class _Varints:
         self._type = type
 
     def __call__(self) -> bytes:
-        tensor = self._plain.new("TensorProto")
         payload = self._chunks()
-        number = tensor.DESCRIPTOR.fields_by_name[self._field].number
-        tensor.ParseFromString(bytes([number << 3 | 2]) + _varint(len(payload)) + payload)
+        number = self._plain.new("TensorProto").DESCRIPTOR.fields_by_name[self._field].number
+        tensor = _reparsed(self._plain, bytes([number << 3 | 2]) + _varint(len(payload)) + payload)
+        if tensor is None:
+            raise ValueUnavailable(f"fetch a constant of type {self._type}", found="its numbers are not sound", do="check the file")
         return _elements(self._type, getattr(tensor, self._field))
 
 
@@ -226,7 +236,10 @@ def _checked_numbers(type: TensorType, load: Callable[[], bytes], count: int) ->
 
 
 def _inline(type: TensorType, load: Callable[[], bytes]) -> Constant:
-    data = load()
+    try:
+        data = load()
+    except ValueUnavailable as error:
+        return Constant(type, None, reason=error.found)
     wanted = prod(d for d in type.dims or () if isinstance(d, int)) * max(1, DTYPE_BITS.get(type.dtype, 8) // 8)
     if len(data) != wanted:
         return Constant(type, None, reason=f"the file holds {len(data):,} bytes where its type asks for {wanted:,}")
@@ -258,10 +271,14 @@ def _has_unknown(message: Any) -> bool:
     return any(True for _ in UnknownFieldSet(message))
 
 
-def _again(plain: Schema, tensor: Any) -> Any:
-    same = plain.new("TensorProto")
-    same.ParseFromString(tensor.SerializeToString())
-    return same
+def _reparsed(plain: Schema, data: bytes) -> Any | None:
+    """A tensor with its numbers as numbers; ``None`` where the bytes are no tensor's."""
+    tensor = plain.new("TensorProto")
+    try:
+        tensor.ParseFromString(data)
+    except DecodeError:
+        return None
+    return tensor
 
 
 def _varint(value: int) -> bytes:

@@ -64,7 +64,7 @@ class _Parser:
     def __init__(self, text: str, name: str) -> None:
         self._text = text
         self._name = name
-        self._at = self._end = self._depth = 0
+        self._at = self._end = self._depth = self._before = 0
         self.kind = self.token = ""
         self._next()
 
@@ -72,7 +72,7 @@ class _Parser:
 
     def _next(self) -> str:
         """Go on to the next token; returns the one that was looked at."""
-        old = self.token
+        old, self._before = self.token, self._at
         match = _TOKEN.match(self._text, self._end)
         if match is None:
             self._at = self._end
@@ -120,16 +120,18 @@ class _Parser:
     def _seen(self) -> str:
         return "the end" if self.kind == "end" else f"'{self.token[:40]}'"
 
-    def _fail(self, found: str) -> NoReturn:
-        line = self._text.count("\n", 0, self._at) + 1
-        column = self._at - (self._text.rfind("\n", 0, self._at) + 1) + 1
+    def _fail(self, found: str, *, before: bool = False) -> NoReturn:
+        """Refuse the token that is looked at, or the one before it."""
+        at = self._before if before else self._at
+        line = self._text.count("\n", 0, at) + 1
+        column = at - self._text.rfind("\n", 0, at)
         raise FormatError(f"read {self._name} as ONNX text", found=found, do="check the text", where=f"{self._name}:{line}:{column}")
 
     def _set(self, message: Any, field: str, value: Any) -> None:
         try:
             setattr(message, field, value)
         except ValueError as error:  # protobuf's, for a number out of the field's range
-            self._fail(f"{field} cannot be {value}: {error}")
+            self._fail(f"{field} cannot be {value}: {error}", before=True)
 
     def _deeper(self) -> None:
         self._depth += 1
@@ -150,7 +152,7 @@ class _Parser:
         while not self._take(">"):
             field = self._word()
             if field not in fields:
-                self._fail(f"'{field}' is no property here; {', '.join(fields)} are")
+                self._fail(f"'{field}' is no property here; {', '.join(fields)} are", before=True)
             self._expect(":")
             if field == "opset_import":
                 self._expect("[")
@@ -280,7 +282,7 @@ class _Parser:
             word = self._word()
             wanted = _ATTRIBUTE_TYPES.get(word, 0)
             if not wanted:
-                self._fail(f"'{word}' is no type of attributes; {', '.join(_ATTRIBUTE_TYPES)} are")
+                self._fail(f"'{word}' is no type of attributes; {', '.join(_ATTRIBUTE_TYPES)} are", before=True)
         self._expect("=")
         if not self._take("["):
             attribute.type = self._single(attribute, wanted)
@@ -288,15 +290,15 @@ class _Parser:
         kind = wanted
         while not self._take("]"):
             single = type(attribute)()
-            one = self._single(single, _SINGLE_OF.get(wanted, wanted))
+            one = self._single(single, _SINGLE_OF.get(kind, kind))
             many = _LIST_OF.get(one, 0)
             if many not in _LIST_FIELD or (kind and kind not in (many, one)):
-                self._fail("the values of the list are of several types, or of one that has no lists")
+                self._fail("the values of the list are of several types, or of one that has no lists", before=True)
             kind = many
             getattr(attribute, _LIST_FIELD[many]).append(getattr(single, _SINGLE_FIELD[one]))
             self._take(",")
         if not kind:
-            self._fail("an empty list has to name its type")
+            self._fail("an empty list has to name its type", before=True)
         attribute.type = kind
 
     def _single(self, attribute: Any, wanted: int) -> int:
@@ -365,7 +367,7 @@ class _Parser:
 
     def _element_type(self, word: str) -> int:
         if word not in TEXT_DTYPES:
-            self._fail(f"'{word}' is no element type")
+            self._fail(f"'{word}' is no element type", before=True)
         return TEXT_DTYPES[word]
 
     def _tensor_type(self, type: Any, word: str) -> None:
@@ -403,7 +405,7 @@ class _Parser:
             try:
                 values.append(value)
             except ValueError as error:
-                self._fail(f"{value!r} is no element of this tensor: {error}")
+                self._fail(f"{value!r} is no element of this tensor: {error}", before=True)
             self._take(",")
 
 

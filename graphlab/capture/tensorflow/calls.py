@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphlab.capture.tensorflow.opdefs import OpSpec
+from graphlab.errors import FormatError
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Call, Control
 
@@ -18,18 +19,27 @@ _FORMS: dict[str, tuple[Mapping[str, str], int]] = {
     "_While": ({"cond": "cond", "body": "body"}, 0),
     "PartitionedCall": ({"f": "call"}, 0), "StatefulPartitionedCall": ({"f": "call"}, 0), "RemoteCall": ({"f": "call"}, 1),
     "For": ({"body": "body"}, 3),
+    "XlaIf": (_BRANCHES, 1), "XlaWhile": ({"cond": "cond", "body": "body"}, 0),
+    "XlaLaunch": ({"function": "call"}, 0), "XlaLaunchV2": ({"function": "call"}, 0),
+    "TPUPartitionedCall": ({"f": "call"}, 0), "BatchFunction": ({"f": "call"}, 0),
 }  # fmt: skip
-_LOOPS = ("While", "StatelessWhile", "_While")
-_CONDITIONALS = ("If", "StatelessIf", "_If", "Case", "StatelessCase")
+_LOOPS = ("While", "StatelessWhile", "_While", "XlaWhile")
+_CONDITIONALS = ("XlaIf", "If", "StatelessIf", "_If", "Case", "StatelessCase")
 
 # Input arguments that go, whole, to the end of the function's own inputs (tf.data's ops, BatchFunction).
 _CAPTURED = ("other_arguments", "captured_tensors", "captured_inputs")
 
 
-def function_attrs(spec: OpSpec, attr: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Attributes of a node that name functions: attribute → function names. An empty name is no function."""
+def function_attrs(spec: OpSpec | None, attr: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Attributes of a node that name functions: attribute → function names. An empty name is no function.
+
+    Args:
+        spec: ``None`` for an operation that nobody defines: then all attributes are looked at.
+    """
     found: dict[str, tuple[str, ...]] = {}
-    for key in spec.functions:
+    for key in sorted(attr) if spec is None else spec.functions:
+        if key not in attr:
+            continue
         value = attr[key]
         if value.WhichOneof("value") == "list":
             found[key] = tuple(f.name for f in value.list.func)
@@ -39,7 +49,7 @@ def function_attrs(spec: OpSpec, attr: Mapping[str, Any]) -> dict[str, tuple[str
 
 
 def calls(
-    node: Any, spec: OpSpec, named: Mapping[str, tuple[str, ...]], functions: Mapping[str, Any], *, outputs: int
+    node: Any, spec: OpSpec | None, named: Mapping[str, tuple[str, ...]], functions: Mapping[str, Any], *, outputs: int
 ) -> FrozenDict[str, Call]:
     """Role → Call of a node.
 
@@ -48,14 +58,15 @@ def calls(
         functions: the library: name → FunctionDef.
         outputs: number of the node's output ports.
     """
+    operands = sum(1 for text in node.input if text[:1] != "^")
     if node.op in functions:  # a call by the function's own name, as older graphs have it
         signature = functions[node.op].signature
-        return FrozenDict({"call": Call(node.op, _run(0, len(signature.input_arg)), _run(0, len(signature.output_arg)))})
+        found = {"call": Call(node.op, _run(0, len(signature.input_arg)), _run(0, len(signature.output_arg)))}
+        return _checked(node, found, operands, outputs)
     if not named:
         return EMPTY
-    operands = sum(1 for text in node.input if text[0] != "^")
     roles, skip = _FORMS.get(node.op, ({}, 0))
-    found: dict[str, Call] = {}
+    found = {}
     for key, names in named.items():
         role = roles.get(key, key)
         single = node.attr[key].WhichOneof("value") == "func"
@@ -75,7 +86,23 @@ def calls(
             else:
                 call = Call(name, _run(skip, takes), _run(0, min(gives, outputs)))
             found[role if single else f"{role}_{k}"] = call
-    return FrozenDict(found)
+    return _checked(node, found, operands, outputs)
+
+
+def _checked(node: Any, calls: dict[str, Call], operands: int, outputs: int) -> FrozenDict[str, Call]:
+    """The calls, where the node has all the operands and outputs that they speak of. Raises FormatError where it has not."""
+    for role, call in calls.items():
+        slots = [slot for slot in call.operands if slot is not None]
+        ports = [port for port in call.results if port is not None]
+        fits = all(slot < operands for slot in slots) and all(port < outputs for port in ports)
+        if not fits or any(into >= len(call.operands) for _, into in call.carried):
+            raise FormatError(
+                f"read the node '{node.name}'",
+                found=f"its {operands} operands and {outputs} outputs do not fit the function '{call.graph}' ({role}), "
+                f"which has {len(call.operands)} inputs and {len(call.results)} results",
+                do="check that the file is whole",
+            )
+    return FrozenDict(calls)
 
 
 def control(op: str) -> Control | None:
@@ -91,13 +118,13 @@ def _run(start: int, count: int) -> tuple[int, ...]:
     return tuple(range(start, start + count))
 
 
-def _captured(node: Any, spec: OpSpec, takes: int, operands: int) -> tuple[int | None, ...]:
+def _captured(node: Any, spec: OpSpec | None, takes: int, operands: int) -> tuple[int | None, ...]:
     """For an operation that makes its function's inputs itself: only what is captured comes from operands.
 
     The captured values are the last operands of these operations, but where another argument follows.
     """
     for argument in _CAPTURED:
-        if argument in spec.inputs and spec.inputs[-1] == argument:
+        if spec is not None and argument in spec.inputs and spec.inputs[-1] == argument:
             key = "Targuments" if "Targuments" in node.attr else "Tcaptured" if "Tcaptured" in node.attr else ""
             width = min(len(node.attr[key].list.type) if key else 0, takes)
             return (*(None,) * (takes - width), *_run(operands - width, width))

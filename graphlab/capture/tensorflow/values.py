@@ -5,8 +5,9 @@ Numbers: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 from graphlab.errors import ValueUnavailable
 from graphlab.ir.constants import Constant
@@ -33,6 +34,19 @@ _FIELDS: dict[str, str] = {
     **dict.fromkeys(("float16", "bfloat16"), "half_val"),
     **dict.fromkeys(("int32", "int16", "int8", "uint16", "uint8", "int4", "uint4", "int2", "uint2"), "int_val"),
 }  # fmt: skip
+
+_MOST_BYTES = 1 << 28
+"""A few elements may stand for a large tensor: one larger than this only in a file that means harm."""
+
+NUMPY_ITEM: dict[str, int] = {
+    **dict.fromkeys(("bool", "int8", "uint8", "int4", "uint4", "int2", "uint2", "float4_e2m1fn"), 1),
+    **{name: 1 for name in DTYPES.values() if name.startswith("float8")},
+    **dict.fromkeys(("int16", "uint16", "float16", "bfloat16"), 2),
+    **dict.fromkeys(("int32", "uint32", "float32"), 4),
+    **dict.fromkeys(("int64", "uint64", "float64", "complex64"), 8),
+    "complex128": 16,
+}  # fmt: skip
+"""Bytes of an element as NumPy and ml_dtypes lay it out: one at least."""
 
 Dims = tuple[int | None, ...] | None
 
@@ -61,13 +75,25 @@ def shape_dims(shape: Any) -> Dims:
     return tuple([size if (size := dim.size) >= 0 else None for dim in shape.dim])
 
 
-def constant(proto: Any) -> Constant:
-    """The Constant of a TensorProto; its bytes are decoded when asked for."""
+class InFile(Protocol):
+    """What knows of bytes fields that were left in the file: ``graphlab.capture.proto.Parsed``."""
+
+    def data(self, field: bytes) -> bytes | Callable[[], bytes]: ...
+    def nbytes(self, field: bytes) -> int: ...
+    def read(self, field: bytes) -> bytes: ...
+
+
+def constant(proto: Any, file: InFile | None = None) -> Constant:
+    """The Constant of a TensorProto; its bytes are decoded when asked for.
+
+    Args:
+        file: of the message, where large fields of it were left in a file.
+    """
     kind = value_type(proto.dtype, shape_dims(proto.tensor_shape))
-    return Constant(kind, lambda: tensor_bytes(proto))
+    return Constant(kind, lambda: tensor_bytes(proto, file))
 
 
-def tensor_bytes(proto: Any) -> bytes:
+def tensor_bytes(proto: Any, file: InFile | None = None) -> bytes:
     """The bytes of a TensorProto, as :class:`Constant` wants them.
 
     A tensor's elements stand either in ``tensor_content`` or one by one in a field of their type,
@@ -86,24 +112,29 @@ def tensor_bytes(proto: Any) -> bytes:
         )
     count = prod(d for d in kind.dims if isinstance(d, int))
     if kind.dtype == "string":
-        return _strings(list(proto.string_val), kind.dims).encode()
+        return _strings([_fetched(v, file) for v in proto.string_val], kind.dims).encode()
     dtype = np.dtype(getattr(ml_dtypes, kind.dtype, None) or kind.dtype)
-    content: bytes = proto.tensor_content
+    content = _fetched(proto.tensor_content, file)
     if content:
         if len(content) != count * dtype.itemsize:
             raise _misfit(kind, f"{len(content):,} bytes for {count:,} elements")
         return content
+    if count * dtype.itemsize > _MOST_BYTES:
+        raise _misfit(kind, f"a shape of {count:,} elements")
+    given: list[Any]
     if kind.dtype.startswith("float8"):
-        given, field = list(proto.float8_val), "float8_val"  # one byte an element
+        given, field = list(_fetched(proto.float8_val, file)), "float8_val"  # one byte an element
     else:
         field = _FIELDS.get(kind.dtype, "int_val")
         given = list(getattr(proto, field))
     if field in ("scomplex_val", "dcomplex_val"):
+        if len(given) % 2:
+            raise _misfit(kind, "a real part without its imaginary part")
         given = [complex(re, im) for re, im in zip(given[::2], given[1::2], strict=True)]
     if len(given) > count:
         raise _misfit(kind, f"{len(given):,} elements for {count:,}")
     if field == "half_val":  # the bits, one int an element
-        array = np.array(given, np.uint16).view(dtype)
+        array = np.array(given, np.int64).astype(np.uint16).view(dtype)
     elif field == "float8_val":
         array = np.array(given, np.uint8).view(dtype)
     else:
@@ -138,32 +169,42 @@ def _strings(values: list[bytes], dims: tuple[object, ...]) -> str:
     return texts[0] if dims == () and texts else f"[{', '.join(texts)}]"
 
 
-def attr_value(proto: Any) -> Any:
-    """An AttrValue that is no function: a frozen Python value. Types become names, shapes tuples, tensors Constants."""
+def _fetched(field: bytes, file: InFile | None) -> bytes:
+    return field if file is None else file.read(field)
+
+
+def attr_value(proto: Any, file: InFile | None = None) -> Any:
+    """An AttrValue that is no function: a frozen Python value. Types become names, shapes tuples, tensors Constants.
+
+    So do strings that were left in the file.
+    """
     which = proto.WhichOneof("value")
     if which is None:
         return None
     if which == "list":
         for field, values in proto.list.ListFields():
-            return tuple([_plain(field.name, v) for v in values])
+            return tuple([_plain(field.name, v, file) for v in values])
         return ()
-    return _plain(which, getattr(proto, which))
+    return _plain(which, getattr(proto, which), file)
 
 
-def _plain(which: str, value: Any) -> Any:
+def _plain(which: str, value: Any, file: InFile | None) -> Any:
     match which:
         case "type":
             return dtype_name(value)
         case "s":
-            return _text(value)
+            data = value if file is None else file.data(value)
+            return (
+                _text(data) if isinstance(data, bytes) else Constant(OpaqueType("bytes"), data, nbytes=file.nbytes(value) if file else None)
+            )
         case "f":
             return _float(value)
         case "shape":
             return shape_dims(value)
         case "tensor":
-            return constant(value)
+            return constant(value, file)
         case "func":
-            return frozen(function=value.name, **{k: attr_value(v) for k, v in value.attr.items()})
+            return frozen({**{k: attr_value(value.attr[k], file) for k in sorted(value.attr)}, "function": value.name})
         case "placeholder":
             return f"${value}"
         case _:  # i, b

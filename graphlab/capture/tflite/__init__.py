@@ -5,6 +5,8 @@ The format: tensorflow/compiler/mlir/lite/schema/schema.fbs, versions 3 to 3d.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from graphlab.capture.archive import Archive
 from graphlab.capture.file import File
 from graphlab.capture.select import chosen
@@ -20,7 +22,7 @@ _ZIP = b"PK\x03\x04"
 def matches(target: object) -> bool:
     if not isinstance(target, File) or target.is_dir:
         return False
-    return bool(_members(target)) if target.head.startswith(_ZIP) else looks_like_model(target)
+    return next(_members(target), None) is not None if target.head.startswith(_ZIP) else looks_like_model(target)
 
 
 def read(file: File, *, select: str | None = None) -> Program:
@@ -32,15 +34,20 @@ def read(file: File, *, select: str | None = None) -> Program:
     """
     if not file.head.startswith(_ZIP):
         return read_model(file, select=select)
-    names = _members(file)
+    names = list(_members(file))
     return read_model(Archive.open(file).file(names[chosen(names, select, file=file, what="models")]))
 
 
-def _members(file: File) -> list[str]:
-    """The models in a zip archive, as MediaPipe's .task bundles hold them."""
+def _members(file: File) -> Iterator[str]:
+    """The models in a zip archive, as MediaPipe's .task bundles hold them: by their names, then by their content."""
     try:
         archive = Archive.open(file)
-        names = [name for name in archive.names if name.endswith(".tflite") or "." not in name.rpartition("/")[2]]
-        return [name for name in names if looks_like_model(archive.file(name))]
     except FormatError:
-        return []
+        return
+    for name in archive.names:
+        if name.endswith(".tflite") or ("." not in name and "/" not in name):
+            try:
+                if looks_like_model(archive.file(name)):
+                    yield name
+            except FormatError:  # one that is damaged, or compressed and large
+                continue

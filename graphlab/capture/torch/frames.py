@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sysconfig
 from collections.abc import Iterator
 from types import TracebackType
@@ -11,6 +10,8 @@ from types import TracebackType
 import torch
 
 import graphlab
+from graphlab.capture.torch import source_text
+from graphlab.capture.torch.source_text import FILE_LINE
 from graphlab.ir.frames import Frame, FrameTable
 
 _FRAMEWORK = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
@@ -18,12 +19,10 @@ _OWN = os.path.dirname(os.path.abspath(graphlab.__file__)) + os.sep
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
 _PACKAGES = tuple({sysconfig.get_paths()[key] + os.sep for key in ("purelib", "platlib")})
 
-_FILE_LINE = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)(?:, in (?P<function>[^\n]+))?')
-
 
 def is_user_file(file: str) -> bool:
     """Whether a line of this file is the user's: not torch's own and not made up (``<eval_with_key>.0``)."""
-    return not file.startswith(("<", _FRAMEWORK))
+    return not file.startswith(_FRAMEWORK) and source_text.is_user_file(file)
 
 
 def is_own_file(file: str) -> bool:
@@ -33,7 +32,7 @@ def is_own_file(file: str) -> bool:
 
 def parse_stack(text: str) -> list[Frame]:
     """The user frames of a ``stack_trace`` or an error's text, innermost first (torch writes the innermost last)."""
-    found = [Frame(m["file"], int(m["line"]), 0, m["function"] or "") for m in _FILE_LINE.finditer(text)]
+    found = [Frame(m["file"], int(m["line"]), 0, m["function"] or "") for m in FILE_LINE.finditer(text)]
     inner: list[Frame] = []
     for frame in reversed(found):
         if is_own_file(frame.file):  # from here outward it is who asked for the capture

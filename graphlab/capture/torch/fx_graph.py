@@ -9,12 +9,12 @@ from typing import Any
 import torch
 import torch.fx
 
-from graphlab.capture.torch import ops
+from graphlab.capture.torch import ops, source_text
 from graphlab.capture.torch.arguments import Arguments
 from graphlab.capture.torch.frames import Stacks
 from graphlab.capture.torch.modules import describe
 from graphlab.capture.torch.operators import also, canonical_for
-from graphlab.capture.torch.private import HigherOrderOperator
+from graphlab.capture.torch.private import HigherOrderOperator, OpOverload, gives_nothing
 from graphlab.capture.torch.regions import Bound, Callee, region
 from graphlab.capture.torch.values import Rename, Ties, Types, as_is, class_name, constant, literal, text_constant
 from graphlab.errors import GraphlabError
@@ -139,6 +139,8 @@ class Walk:
         known = meta.get("tensor_meta")
         if known is not None and hasattr(known, "dtype"):
             return TensorType(str(known.dtype).removeprefix("torch."), tuple(self._types.dim(d) for d in known.shape))
+        if isinstance(node.target, OpOverload) and gives_nothing(node.target):
+            return _NOTHING
         return UNKNOWN
 
     def _place(self, node: torch.fx.Node, data: dict[str, Any]) -> None:
@@ -151,7 +153,7 @@ class Walk:
             path = next(reversed(modules.values()))[0]
             scope = self._scopes.get(path)
             if scope is None:
-                scope = self._scopes[path] = _scope(path)
+                scope = self._scopes[path] = source_text.scope(path)
             if scope:
                 data["scope"] = scope
 
@@ -293,10 +295,3 @@ def _attribute(module: torch.nn.Module, path: str) -> Any:
             raise GraphlabError("walk a graph module", found=found, do="add it, or take its nodes out of the graph")
         held = getattr(held, part)
     return held
-
-
-def _scope(path: str) -> str:
-    """``L['self'].encoder.layers.0@1`` → ``encoder/layers/0``: the module, whichever call of it."""
-    plain = path.removeprefix("L['self']").lstrip(".").partition("@")[0]
-    plain = plain.removeprefix("_export_root").lstrip(".")  # what strict export calls the model within regions
-    return "" if plain.startswith("_empty_nn_module_stack") else plain.replace(".", "/")

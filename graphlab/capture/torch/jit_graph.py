@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,12 @@ import torch
 from graphlab.capture.torch import jit_nodes
 from graphlab.capture.torch.jit_values import Locations, attribute, literal_constant, value_type
 from graphlab.capture.torch.private import script_function, slot_role
+from graphlab.capture.torch.script_region import CONTROL, ROLES, Callee, Region, block_call, member, module_node
+from graphlab.capture.torch.script_types import unmangled
 from graphlab.capture.torch.values import Ties
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import FrozenDict
-from graphlab.ir.graph import Call, Control, Graph
-from graphlab.ir.values import OpaqueType
+from graphlab.ir.graph import Call, Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,7 @@ class Instance:
     object: Any
 
     def member(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
-
-
-@dataclass(frozen=True, slots=True)
-class Callee:
-    """A method or function that has a graph of its own. ``inputs`` and ``outputs`` are counts."""
-
-    name: str
-    inputs: int
-    outputs: int
+        return member(self.path, name)
 
 
 @dataclass(slots=True)
@@ -50,24 +42,13 @@ class _Body:
     """Values known to be modules, by torch's number of the value."""
 
 
-@dataclass(slots=True)
-class _Region:
-    """One graph of the IR being filled.
-
-    ``captures`` are values from outside, in the order they were first used.
-    """
+@dataclass(slots=True, kw_only=True)
+class _Region(Region[Any]):
+    """A region whose values are told apart by torch's number of them."""
 
     body: _Body
-    graph: Graph
-    places: dict[int, tuple[str, int]] = field(default_factory=dict)
-    captures: list[Any] = field(default_factory=list)
-    own_inputs: int = 0
-    nodes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    edges: list[tuple[str, str, int, int]] = field(default_factory=list)
-    control: list[tuple[str, str]] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     kinds: Counter[str] = field(default_factory=Counter)
-    inputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def id(self, wanted: str) -> str:
         while wanted in self.ids:
@@ -75,28 +56,19 @@ class _Region:
         self.ids.add(wanted)
         return wanted
 
-    def input(self, value: Any, *, name: str | None = None) -> None:
-        id = self.id(value.debugName())
-        data: dict[str, Any] = {"kind": "input", "index": len(self.inputs), "outputs": (value_type(value.type()),), "synthetic": True}
-        if name and name != id:
-            data["name"] = name
-        self.inputs.append((id, data))
-        self.places[value.unique()] = (id, 0)
+    def key(self, value: Any) -> int:
+        number: int = value.unique()
+        return number
 
-    def find(self, value: Any) -> tuple[str, int]:
-        """The node and port of a value; one from outside becomes an input."""
-        place = self.places.get(value.unique())
-        if place is not None:
-            return place
+    def input_id(self, value: Any) -> str:
+        return self.id(value.debugName())
+
+    def module(self, value: Any) -> tuple[str, dict[str, Any]] | None:
         module = self.body.modules.get(value.unique())
-        if module is not None:  # a module passed as a value: known here, so it need not come in
-            id = self.id(value.debugName())
-            self.nodes.append((id, {**_module_node(module, value), "op": "module", "synthetic": True}))
-            self.places[value.unique()] = (id, 0)
-        else:
-            self.input(value)
-            self.captures.append(value)
-        return self.places[value.unique()]
+        return None if module is None else (self.id(value.debugName()), _module_node(module, value))
+
+    def capture(self, value: Any) -> None:
+        self.add_input(value, value_type(value.type()), None)
 
 
 class Reader:
@@ -105,9 +77,13 @@ class Reader:
     The object a method is called on is no operand: it is known, so the callee is read for that
     very instance, and its parameters have their full names and values. Where it is not known (an
     object of a scripted class) it is an operand like any other.
+
+    Args:
+        find: the function of a qualified name; a module loaded from a file has its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[str], Any | None] = script_function) -> None:
+        self.find = find
         self.frames = FrameTable()
         self.graphs: dict[str, Graph] = {}
         self._locations = Locations(self.frames)
@@ -133,7 +109,7 @@ class Reader:
     def _function(self, qualified_name: str, function: Any) -> Callee:
         key = ("", qualified_name)
         if key not in self._callees:
-            name = jit_nodes.unmangled(qualified_name).removeprefix("__torch__.")
+            name = unmangled(qualified_name).removeprefix("__torch__.")
             self._callees[key] = self._read(_Body(name, "", name.rpartition(".")[2]), function.graph, None)
         return self._callees[key]
 
@@ -151,18 +127,13 @@ class Reader:
     def _region(self, body: _Body, name: str, block: Any, inputs: list[Any]) -> _Region:
         """Read a graph or a block into a graph of its own."""
         self.graphs[name] = graph = Graph(name=name)
-        region = _Region(body, graph)
+        region = _Region(graph, body=body)
         for value in inputs:
-            region.input(value, name=value.debugName().partition(".")[0])
+            region.add_input(value, value_type(value.type()), value.debugName().partition(".")[0])
         region.own_inputs = len(inputs)
         for node in block.nodes():
             self._node(region, node)
-        out = region.id("output")
-        region.nodes.append((out, {"kind": "output", "synthetic": True}))
-        for slot, value in enumerate(block.outputs()):
-            src, port = region.find(value)
-            region.edges.append((src, out, port, slot))
-        graph.fill(region.inputs + region.nodes, region.edges, region.control)
+        region.finish(region.id("output"), block.outputs())
         return region
 
     def _node(self, region: _Region, node: Any) -> None:
@@ -194,44 +165,37 @@ class Reader:
         else:
             data |= jit_nodes.describe(node, operands)
             self._blocks(region, id, data, node, operands)
-        for slot, value in enumerate(operands):
-            src, port = region.find(value)
-            region.edges.append((src, id, port, slot))
-        for port, value in enumerate(results):
-            region.places[value.unique()] = (id, port)
-        region.nodes.append((id, data))
+        region.add(id, data, operands, results)
 
     def _call_method(self, region: _Region, id: str, data: dict[str, Any], node: Any, operands: list[Any]) -> list[Any]:
         name = node.s("name")
         on = operands[0].unique()
         instance = region.body.modules.get(on)
         if instance is None:
-            method = script_function(f"{operands[0].type().annotation_str}.{name}")
+            method = self.find(f"{operands[0].type().annotation_str}.{name}")
             data["attrs"] = FrozenDict(name=name)
             if method is None:
                 data["effects"] = ("opaque",)
                 return operands
             callee = self._function(method.qualified_name, method)
         else:
-            if on in region.places:
-                region.control.append((region.places[on][0], id))
+            region.follow(operands[0], id)
             data["name"] = instance.member(name)
             callee = self._method(instance, name)
             operands = operands[1:]
-        data["calls"] = _calls(callee, len(operands))
+        data["calls"] = callee.called(len(operands))
         return operands
 
     def _call_function(self, region: _Region, id: str, data: dict[str, Any], operands: list[Any]) -> list[Any]:
         called = operands[0]
-        function = script_function(called.type().annotation_str)
+        function = self.find(called.type().annotation_str)
         if function is None:
             data["effects"] = ("opaque",)
             return operands
-        if called.unique() in region.places:
-            region.control.append((region.places[called.unique()][0], id))
+        region.follow(called, id)
         callee = self._function(function.qualified_name, function)
         data["name"] = callee.name
-        data["calls"] = _calls(callee, len(operands) - 1)
+        data["calls"] = callee.called(len(operands) - 1)
         return operands[1:]
 
     def _blocks(self, region: _Region, id: str, data: dict[str, Any], node: Any, operands: list[Any]) -> None:
@@ -243,14 +207,9 @@ class Reader:
         if not blocks:
             return
         kind = node.kind()
-        if kind == "prim::If":
-            roles = ["then", "else"]
-            data["control"] = Control("conditional", predicate=0)
-        elif kind == "prim::Loop":
-            roles = ["body"]
-            data["control"] = Control("loop", predicate=1, condition=("body", 0), trip_slot=0)
-        else:
-            roles = [f"block_{i}" for i in range(len(blocks))]
+        roles = ROLES.get(kind) or [f"block_{i}" for i in range(len(blocks))]
+        if kind in CONTROL:
+            data["control"] = CONTROL[kind]
         slots: dict[int, int] = {}
         calls: dict[str, Call] = {}
         for role, block in zip(roles, blocks, strict=True):
@@ -261,17 +220,7 @@ class Reader:
                     slots[value.unique()] = len(operands)
                     operands.append(value)
             captured = tuple(slots[value.unique()] for value in inner.captures)
-            given = inner.own_inputs
-            outputs = sum(1 for _ in block.outputs())
-            if kind == "prim::Loop":  # (index, carried…) -> (condition, carried…)
-                own: tuple[int | None, ...] = (None, *range(2, given + 1))
-                results: tuple[int | None, ...] = (None, *range(outputs - 1))
-                carried = tuple((i, i) for i in range(1, outputs))
-            else:
-                own = (None,) * given
-                results = tuple(range(outputs)) if kind == "prim::If" else (None,) * outputs
-                carried = ()
-            calls[role] = Call(inner.graph.name, own + captured, results, carried)
+            calls[role] = block_call(kind, inner, captured, sum(1 for _ in block.outputs()))
         data["calls"] = FrozenDict(calls)
 
     def _subgraph(self, region: _Region, id: str, data: dict[str, Any], graph: Any, operands: list[Any]) -> None:
@@ -295,12 +244,6 @@ class Reader:
         data["calls"] = FrozenDict(call=Call(body.name, tuple(slots), results))
 
 
-def _calls(callee: Callee, operands: int) -> FrozenDict[str, Call]:
-    given = min(operands, callee.inputs)
-    slots: tuple[int | None, ...] = (*range(given), *(None for _ in range(callee.inputs - given)))
-    return FrozenDict(call=Call(callee.name, slots, tuple(range(callee.outputs))))
-
-
 def _all_nodes(block: Any) -> Iterator[Any]:
     for node in block.nodes():
         yield node
@@ -320,7 +263,7 @@ def _find_modules(graph: Any, modules: dict[int, Instance]) -> None:
 
 
 def _module_node(instance: Instance, value: Any) -> dict[str, Any]:
-    return {"kind": "constant", "outputs": (OpaqueType(jit_nodes.unmangled(value.type().annotation_str)),), "name": instance.path or "self"}
+    return module_node(instance.path, unmangled(value.type().annotation_str))
 
 
 def _get_attribute(owner: Instance, node: Any, modules: dict[int, Instance], ties: Ties) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from graphlab.capture.torch.jit_values import unmangled, value_type
+from graphlab.capture.torch.jit_values import value_type
 from graphlab.capture.torch.operators import canonical_for
 from graphlab.capture.torch.private import Schema
+from graphlab.capture.torch.script_types import unmangled
 from graphlab.capture.torch.values import constant, literal
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.ops import lookup
@@ -37,7 +38,8 @@ def describe(node: Any, operands: list[Any]) -> dict[str, Any]:
         data["canonical"] = canonical
     if effects:
         data["effects"] = tuple(effects)
-    attrs = {key: _attribute(node, key) for key in node.attributeNames() if node.kindOf(key) not in ("g", "gs")}
+    # warn_id is torch's number for a warning among all that this process has compiled
+    attrs = {key: _attribute(node, key) for key in node.attributeNames() if node.kindOf(key) not in ("g", "gs") and key != "warn_id"}
     if attrs:
         data["attrs"] = FrozenDict(attrs)
     if schema is not None and schema.overload:
@@ -68,6 +70,3 @@ def _attribute(node: Any, key: str) -> Any:
     if kind == "ival":
         return literal(node.ival(key))
     return literal(getattr(node, kind)(key))
-
-
-__all__ = ["describe", "unmangled"]

@@ -8,17 +8,11 @@ from typing import Any
 import torch
 
 from graphlab.capture.torch.frames import is_own_file, is_user_file
+from graphlab.capture.torch.script_types import unmangled
 from graphlab.capture.torch.values import constant, dtype_name, text_constant
 from graphlab.ir.constants import Constant
 from graphlab.ir.frames import Frame, FrameTable
 from graphlab.ir.values import OpaqueType, TensorType, TupleType, ValueType
-
-_MANGLE = re.compile(r"___torch_mangle_\d+\.")
-
-
-def unmangled(name: str) -> str:
-    """A qualified name without the number torch adds to tell equal names apart, which differs from run to run."""
-    return _MANGLE.sub("", name)
 
 
 def value_type(type: Any) -> ValueType:

@@ -1,17 +1,16 @@
 """What is known of an operator by its name where torch is not there to ask: the twin of ``ops.target`` for files.
 
-The facts stand in ``graphlab/ir/vocabulary/torch_operators.txt``, which ``operator_facts`` writes from torch itself.
+The facts stand in the table of :mod:`graphlab.capture.torch.schemas`.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from graphlab.capture.torch.schemas import default_value, function, overload
 from graphlab.ir.ops import lookup
 from graphlab.ir.values import OpaqueType, TensorType, ValueType
 from graphlab.ir.vocabulary.torch import EFFECT_IF
@@ -68,32 +67,34 @@ class Operator:
 @cache
 def operator(op: str) -> Operator:
     """What is known of ``aten.add.Tensor``, ``torch.nn.functional.dropout``, ``operator.getitem``, ``method.view``."""
-    facts = _table().get(op)
     info = lookup(op)
     effects = info.effects
+    condition = EFFECT_IF.get(without_overload(op))
+    arguments: tuple[str, ...] | None = None
+    defaults: Mapping[str, Any] = {}
     dialect, _, rest = op.partition(".")
-    if facts is not None:
-        mutable, random, arguments = facts
-        if mutable:
+    if (schema := overload(op)) is not None:
+        arguments = tuple(each.name for each in schema.arguments)
+        decisive = [each for each in schema.arguments if condition is not None and each.name == condition[0]]
+        defaults = {each.name: default_value(each.default) for each in decisive if each.default is not None}
+        if schema.mutable:
             effects = also(effects, "writes_state")
-        if random:
+        if schema.random:
             effects = also(effects, "random")
-    else:
-        arguments = None
-        name, _, overload = rest.partition(".")
-        # torch's spelling of an operation in place, and of one that writes its results to an argument
-        if (name.endswith("_") and not name.endswith("__") and dialect != "c10d") or writes_out(overload):
-            effects = also(effects, "writes_state")
+    elif (known := function(op)) is not None:
+        arguments = known.arguments
+        defaults = {name: default_value(text) for name, text in known.defaults.items()}
+    elif _writes_by_name(dialect, *rest.partition(".")[::2]):
+        effects = also(effects, "writes_state")
     if dialect == "math" or (dialect == "builtins" and rest in PURE_BUILTINS):
         effects = ()
-    defaults = {name: ast.literal_eval(value) for name, _, value in (a.partition("=") for a in arguments or ()) if value}
-    names = None if arguments is None else tuple(a.partition("=")[0] for a in arguments)
-    return Operator(op, names, info.canonical, effects, EFFECT_IF.get(without_overload(op)), defaults)
+    return Operator(op, arguments, info.canonical, effects, condition, defaults)
 
 
-def writes_out(overload: str) -> bool:
-    """Whether an overload is named as those are that write their results to an argument."""
-    return overload == "out" or overload.endswith("_out")
+def _writes_by_name(dialect: str, name: str, overload: str) -> bool:
+    """Whether torch would spell it so where it works in place, or writes its results to an argument."""
+    in_place = name.endswith("_") and not name.endswith("__") and dialect != "c10d"
+    return in_place or overload == "out" or overload.endswith("_out")
 
 
 def canonical_for(name: str, result: ValueType) -> str | None:
@@ -119,14 +120,3 @@ def without_overload(op: str) -> str:
 
 NOTHING = OpaqueType("None")
 """What an operation gives that has no result."""
-
-
-@cache
-def _table() -> dict[str, tuple[bool, bool, tuple[str, ...]]]:
-    text = files("graphlab.ir.vocabulary").joinpath("torch_operators.txt").read_text(encoding="utf-8")
-    table: dict[str, tuple[bool, bool, tuple[str, ...]]] = {}
-    for line in text.splitlines()[1:]:
-        name, *arguments = line.split(" ")
-        plain = name.rstrip("!~")
-        table[plain] = ("!" in name, "~" in name, tuple(arguments))
-    return table

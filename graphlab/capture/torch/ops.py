@@ -69,6 +69,8 @@ def name(of: Callable[..., Any] | str) -> str:
         return f"{of.namespace}.{of.name()}"
     module = getattr(of, "__module__", None) or "builtins"
     called = getattr(of, "__qualname__", None) or getattr(of, "__name__", None) or type(of).__qualname__
+    if "<locals>" in called:  # made by a function of torch's, which gave it a name of its own (max_pool2d)
+        called = getattr(of, "__name__", called)
     # torch's C functions are methods of holders such as _VariableFunctionsClass
     if module.startswith("torch") and inspect.isbuiltin(of):
         called = called.rpartition(".")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,13 +11,15 @@ from graphlab.errors import GraphlabError
 
 try:
     from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+    from torch.export.pt2_archive._package import load_pt2
+    from torch.jit._recursive import wrap_cpp_module as _wrapped
     from torch.jit._state import _python_cu
     from torch.jit._trace import TracingCheckError
     from torch.utils._pytree import tree_leaves, tree_map
 
     _parse_schema = torch._C.parse_schema
+    _all_schemas, _schemas_for = torch._C._jit_get_all_schemas, torch._C._jit_get_schemas_for_operator
     _parameters, _buffers = torch._C.ParameterDict, torch._C.BufferDict
-    _all_operator_names = torch._C._dispatch_get_all_op_names
 except (ImportError, AttributeError) as error:
     raise GraphlabError(
         "work with this torch",
@@ -41,9 +44,9 @@ def is_mutable(of: OpOverload) -> bool:
     return mutable
 
 
-def operator_names(namespaces: tuple[str, ...]) -> list[str]:
-    """Names of the operators registered under some namespaces: ``aten::add.Tensor``."""
-    return [name for name in _all_operator_names() if name.partition("::")[0] in namespaces]
+def gives_nothing(of: OpOverload) -> bool:
+    """Whether the schema lists no result."""
+    return not of._schema.returns
 
 
 class Schema:
@@ -71,6 +74,27 @@ def slot_role(module: Any, name: str) -> str:
     return "buffer" if name in dict(_buffers(module).items()) else "attribute"
 
 
+def schema_names() -> set[str]:
+    """Names of all operators TorchScript knows, without their overloads."""
+    return {schema.name for schema in _all_schemas()}
+
+
+def schemas_of(name: str) -> list[str]:
+    """An operator's schemas as text, in the order in which torch tries them."""
+    return [str(schema) for schema in _schemas_for(name)]
+
+
+def load_script(path: str | None, data: bytes) -> tuple[Any, Callable[[str], Any | None]]:
+    """A saved TorchScript module, and its own functions by qualified name. ``path`` is ``None`` for one in memory."""
+    unit = torch._C.CompilationUnit()
+    where = torch.device("cpu")
+    if path is None:
+        loaded = torch._C.import_ir_module_from_buffer(unit, data, where, {}, False)
+    else:
+        loaded = torch._C.import_ir_module(unit, path, where, {}, False)
+    return _wrapped(loaded), unit.find_function
+
+
 def script_function(qualified_name: str) -> Any | None:
     """The compiled function or method of that name (``__torch__.my.module.fn``) in this process; ``None`` for none."""
     return _python_cu.find_function(qualified_name)
@@ -84,8 +108,12 @@ __all__ = [
     "TracingCheckError",
     "argument_names",
     "defaults",
+    "gives_nothing",
     "is_mutable",
-    "operator_names",
+    "load_pt2",
+    "load_script",
+    "schema_names",
+    "schemas_of",
     "script_function",
     "slot_role",
     "tree_leaves",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,9 +15,9 @@ from graphlab.capture.torch import examples
 from graphlab.capture.torch.failures import failed, reason, script_failed
 from graphlab.capture.torch.frames import is_user_file
 from graphlab.capture.torch.jit_graph import Reader
-from graphlab.capture.torch.private import TracingCheckError
+from graphlab.capture.torch.private import TracingCheckError, load_script, script_function
 from graphlab.capture.torch.state import quiet, unchanged
-from graphlab.errors import CaptureError
+from graphlab.errors import CaptureError, FormatError
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.program import Program, Signature, Slot, Source
 
@@ -128,7 +129,9 @@ def _sentence(message: str) -> str:
     return " ".join(message.split()).partition(" Detailed error:")[0].rstrip(".")
 
 
-def read(model: Any, *, method: str = "jit.script", notes: tuple[Note, ...] = ()) -> Program:
+def read(
+    model: Any, *, method: str = "jit.script", notes: tuple[Note, ...] = (), find: Callable[[str], Any | None] = script_function
+) -> Program:
     """A scripted or traced module or function as a Program; ``native`` is the object itself.
 
     Each method of each module instance is a graph of its own, named by its path
@@ -136,7 +139,7 @@ def read(model: Any, *, method: str = "jit.script", notes: tuple[Note, ...] = ()
     uses from outside as inputs. ``Program.count()`` equals the number of nodes of torch's graphs
     and all their blocks, each method's graph counted once per instance that is called.
     """
-    reader = Reader()
+    reader = Reader(find)
     entry = reader.module(model) if isinstance(model, torch.nn.Module) else reader.function(model)
     graph = reader.graphs[entry]
     inputs = tuple(Slot(graph.node(name).name, graph.node(name).outputs[0]) for name in graph.inputs)
@@ -152,4 +155,21 @@ def read(model: Any, *, method: str = "jit.script", notes: tuple[Note, ...] = ()
     )
 
 
-__all__ = ["CaptureError", "read", "reason", "script", "trace"]
+def load(path: str | None, data: bytes) -> Program:
+    """A saved module, loaded by torch: what its classes do when they are loaded is run.
+
+    Args:
+        path: the file; ``None`` for one that is only in memory, as ``data``.
+
+    Raises:
+        FormatError: torch does not load it.
+    """
+    try:
+        with quiet():
+            model, find = load_script(path, data)
+    except Exception as error:  # torch raises anything on files it does not like
+        raise FormatError(f"load {path or 'an archive'} by torch", found=reason(error), do="read it without trust") from error
+    return read(model, method="jit.load", find=find)
+
+
+__all__ = ["CaptureError", "load", "read", "reason", "script", "trace"]

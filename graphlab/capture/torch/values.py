@@ -39,7 +39,11 @@ class Types:
         self._none = OpaqueType("None")
 
     def dim(self, size: Any) -> Dim:
-        return size if type(size) is int else SymDim(self.rename(str(size)))
+        """A symbolic size that torch has found to be one number is that number."""
+        if type(size) is int:
+            return size
+        text = str(size)
+        return int(text) if text.isdecimal() else SymDim(self.rename(text))
 
     def of(self, value: Any) -> ValueType:
         """A tensor's type; a tuple's or list's of its elements; for anything else the name of its Python type."""

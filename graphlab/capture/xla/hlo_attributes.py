@@ -37,6 +37,7 @@ _INT = re.compile(r"-?\d{1,19}", re.ASCII)
 _FLOAT = re.compile(r"-?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|nan)", re.ASCII)
 _INTS = re.compile(r"\{-?\d{1,19}(?:,\s*-?\d{1,19})*\}", re.ASCII)
 _SLICE = re.compile(r"\[(\d{1,19}):(\d{1,19})(?::(\d{1,19}))?\]", re.ASCII)
+_DEVICES = re.compile(r",\s*device_ids=\(")  # of a mesh, within an attribute's value
 _IOTA = re.compile(r"\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", re.ASCII)
 _PAIR = re.compile(r'([\w\-]+)=("(?:[^"\\]++|\\.)*+"|\{[^{}]*\}|[^\s,{}"]+)[\s,]*', re.ASCII | re.DOTALL)
 
@@ -121,14 +122,24 @@ class AttributeReader:
             raise source.wrong("an attribute that is given twice", pos)
         return *decoded, pos
 
+    def of(self, pairs: list[tuple[str, str]]) -> Attributes:
+        """The attributes of these names and texts, none of which names computations or instructions, nor is metadata."""
+        known = tuple(pairs)
+        rest = self._lists.get(known)
+        if rest is None:
+            rest = self._lists[known] = self._list(pairs)
+        return rest
+
     def _value_end(self, start: int) -> int:
         """The position after a value: words, strings and bracketed groups without a blank between them."""
         source, pos = self.source, start
         while char := source.at(pos):
             if char in "({[":
                 pos = source.balanced(pos)
-                if source.text.startswith("mesh[", start) and source.at(source.skip(pos)) == "{":
-                    pos = source.skip(pos)
+                if source.text.startswith("mesh[", start):
+                    devices = _DEVICES.match(source.text, pos, source.end)
+                    pos = source.balanced(devices.end() - 1) if devices else pos
+                    pos = source.skip(pos) if source.at(source.skip(pos)) == "{" else pos
             elif char == '"':
                 pos = source.string(pos)
             elif match := _WORD.match(source.text, pos, source.end):
@@ -202,6 +213,8 @@ def decode(key: str, text: str) -> Any:
     reader = _READERS.get(key)
     if reader is None:
         return _value(text)
+    if text[:1] == '"' and reader is not _config and reader is not str:
+        return unquote(text)
     try:
         value = reader(text)
     except (ValueError, RecursionError):  # of the number and JSON readers: then it is text
@@ -336,9 +349,14 @@ def _config(text: str) -> Any:
 
 
 def _strings(text: str) -> FrozenDict[str, Any] | None:
-    """``{a="x",b="y"}``: strings stay strings, whatever is in them."""
-    value = _value(text)
-    return value if isinstance(value, FrozenDict) else EMPTY if value == () else None
+    """``{a="x",b={n = 1 : i32}}``: strings stay strings, whatever is in them, and so does what XLA prints bare."""
+    items = _items(text[1:-1])
+    pairs = [item.partition("=") for item in items or ()]
+    if items is None or not all(sign for _, sign, _ in pairs):
+        return None
+    return FrozenDict(
+        {key.strip(): unquote(value) if value[:1] == '"' else value for key, _, value in ((k, s, v.strip()) for k, s, v in pairs)}
+    )
 
 
 _READERS: dict[str, Callable[[str], Any]] = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from graphlab.capture.xla.hlo_attributes import Attributes
 from graphlab.capture.xla.hlo_infer import canonical_of, effects_of
+from graphlab.capture.xla.hlo_lexer import Faults
 from graphlab.capture.xla.hlo_metadata import Origin
 from graphlab.capture.xla.hlo_shapes import with_sharding
-from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Graph
@@ -17,12 +17,6 @@ from graphlab.ir.ops import lookup
 from graphlab.ir.values import TensorType, ValueType
 
 NOWHERE: Origin = (None, "", EMPTY)
-
-
-class Faults(Protocol):
-    """What makes errors that name a place; the number is whatever it counts places by."""
-
-    def wrong(self, found: str, pos: int) -> FormatError: ...
 
 
 @dataclass(slots=True)

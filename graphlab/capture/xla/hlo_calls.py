@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf, isinf
 
-from graphlab.capture.xla.hlo_build import Caller, Computation, Faults
+from graphlab.capture.xla.hlo_build import Caller, Computation
+from graphlab.capture.xla.hlo_lexer import Faults
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Call, Control
 from graphlab.ir.values import DTYPE_BITS, TensorType

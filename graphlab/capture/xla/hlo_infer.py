@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphlab.ir.values import TensorType, TupleType, ValueType
+from graphlab.ir.vocabulary.xla import CUSTOM_CALL_EFFECTS
 
 _COMPARISONS = {"EQ": "Equal", "LT": "Less", "LE": "LessOrEqual", "GT": "Greater", "GE": "GreaterOrEqual"}
 _BITWISE = {"and": ("And", "BitwiseAnd"), "or": ("Or", "BitwiseOr"), "xor": ("Xor", "BitwiseXor"), "not": ("Not", "BitwiseNot")}
@@ -17,12 +18,6 @@ _LIKE_FIRST = frozenset((
     "opt-barrier", "or", "popcnt", "power", "reduce-precision", "remainder", "reverse", "round-nearest-afz",
     "round-nearest-even", "rsqrt", "shift-left", "shift-right-arithmetic", "shift-right-logical", "sign", "sine", "sqrt",
     "subtract", "tan", "tanh", "xor",
-))  # fmt: skip
-
-# Custom calls that XLA itself makes and that only compute (xla/service/spmd, xla/hlo/transforms).
-_PURE_TARGETS = frozenset((
-    "Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "LayoutConstraint", "TopK", "PadToStatic", "SliceToDynamic",
-    "MoveToHost", "MoveToDevice",
 ))  # fmt: skip
 
 _TRANSFERS = frozenset(("send", "send-done", "recv", "recv-done"))
@@ -88,8 +83,12 @@ def _is_conv(attributes: Mapping[str, Any]) -> bool:
 
 def effects_of(opcode: str, effects: tuple[str, ...], attributes: Mapping[str, Any]) -> tuple[str, ...]:
     """The effects of one instruction, given those of its operation."""
-    if opcode == "custom-call" and attributes.get("custom_call_target") in _PURE_TARGETS:
-        return effects if attributes.get("custom_call_has_side_effect") is True else ()
+    if opcode == "custom-call":
+        target = str(attributes.get("custom_call_target", ""))
+        known = CUSTOM_CALL_EFFECTS.get(target, effects)
+        # Shardy marks its own so that nothing removes them: they say how values are laid out, and do nothing.
+        marked = attributes.get("custom_call_has_side_effect") is True and not target.startswith("xla.sdy.")
+        return effects if marked and not known else known
     if opcode in _TRANSFERS and attributes.get("is_host_transfer") is True:
         return ("io",)
     return effects

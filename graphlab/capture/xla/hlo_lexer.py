@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from graphlab.errors import FormatError
 
@@ -11,9 +12,21 @@ _BLANK = re.compile(r"(?:\s++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
 _NAME = re.compile(r"%?([\w.\-]+)", re.ASCII)
 _MARK = re.compile(r'"(?:[^"\\]++|\\.)*+("?)|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+((?:\*/)?)|([(\[{])|([)\]}])', re.DOTALL)
 _COMMENT = re.compile(r'("(?:[^"\\]++|\\.)*+")|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/', re.DOTALL)
-_ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"((?:\\[23][0-7]{2}|\\x[89A-Fa-f][0-9A-Fa-f])+)|\\(x[0-9A-Fa-f]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_BYTE = re.compile(r"\\(?:x(..)|(...))")
+_HIGH = re.compile(rb"[\x80-\xff]+")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
+_ESCAPES = [
+    {10: "\\n", 13: "\\r", 9: "\\t", 34: '\\"', 39: "\\'", 92: "\\\\"}.get(byte, chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}")
+    for byte in range(256)
+]  # of absl::CEscape
+
+
+class Faults(Protocol):
+    """What makes errors that name a place; the number is whatever it counts places by."""
+
+    def wrong(self, found: str, pos: int) -> FormatError: ...
 
 
 class HloText:
@@ -102,13 +115,40 @@ def without_comments(text: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """The value of a quoted string with C escapes, as absl::CUnescape reads it."""
+    """The value of a quoted string with C escapes, as absl::CUnescape reads it; bytes beyond ASCII as :func:`text_of` has them."""
     inner = text[1:-1]
     return _ESCAPE.sub(_unescape, inner) if "\\" in inner else inner
 
 
 def _unescape(match: re.Match[str]) -> str:
-    code = match[1]
+    high, code = match.groups()
+    if high:
+        return text_of(bytes(int(x, 16) if x else int(octal, 8) for x, octal in _BYTE.findall(high)))
     if code[0] == "x" and len(code) == 3:
         return chr(int(code[1:], 16))
     return chr(int(code, 8)) if code[0] in "01234567" else _ESCAPED.get(code, code)
+
+
+def quote(value: str | bytes) -> str:
+    """A value as XLA writes it between quotes (absl::CEscape): the inverse of :func:`unquote`."""
+    data = value.encode("utf-8") if isinstance(value, str) else value
+    return f'"{"".join(map(_ESCAPES.__getitem__, data))}"'
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as text: UTF-8; a run beyond ASCII that is none, one character a byte."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        parts, at = [], 0
+        for run in _HIGH.finditer(data):
+            parts += [data[at : run.start()].decode("ascii"), _run(run[0])]
+            at = run.end()
+        return "".join([*parts, data[at:].decode("ascii")])
+
+
+def _run(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from graphlab.capture.xla.hlo_attributes import decode, pairs_of
-from graphlab.capture.xla.hlo_lexer import HloText, unquote
+from graphlab.capture.xla.hlo_lexer import Faults, HloText, unquote
 from graphlab.ir.frames import Frame, FrameTable
 from graphlab.ir.frozen import EMPTY, FrozenDict
 
@@ -17,6 +18,8 @@ _ENTRY = re.compile(r'\s*(\d{1,18})\s+("(?:[^"\\\n]++|\\.)*+"|\{[^{}"\n]*\})', r
 _USUAL = re.compile(r'\{op_name="([^"\\\n]*)"(?: stack_frame_id=(\d{1,18}))?\}', re.ASCII)
 _FRAMEWORK = re.compile(r"[\\/](?:site|dist)-packages[\\/](?:jax|jaxlib|torch|torch_xla|tensorflow|keras)[\\/]")
 
+_UNKNOWN = Frame("")
+
 Origin = tuple[int | None, str, FrozenDict[str, Any]]
 """Frame index, scope, and what else the metadata says."""
 
@@ -24,10 +27,10 @@ Origin = tuple[int | None, str, FrozenDict[str, Any]]
 class Metadata:
     """Decodes metadata; a module's stack frames must be added before the instructions that name them."""
 
-    __slots__ = ("_known", "_scopes", "_stacks", "frames", "source")
+    __slots__ = ("_known", "_scopes", "_stacks", "faults", "frames")
 
-    def __init__(self, source: HloText, frames: FrameTable) -> None:
-        self.source = source
+    def __init__(self, faults: Faults, frames: FrameTable) -> None:
+        self.faults = faults
         self.frames = frames
         self._known: dict[str, Origin] = {}
         self._scopes: dict[str, str] = {"": ""}
@@ -38,17 +41,17 @@ class Metadata:
         self._known.clear()
         self._stacks.clear()
 
-    def read_tables(self, pos: int) -> int:
+    def read_tables(self, source: HloText, pos: int) -> int:
         """Read the frame tables that start at ``pos``, if any; the position after them."""
         tables: dict[str, dict[int, str]] = {}
-        start = pos = self.source.skip(pos)
-        while title := next((t for t in TABLES if self.source.text.startswith(t, pos, self.source.end)), None):
+        start = pos = source.skip(pos)
+        while title := next((t for t in TABLES if source.text.startswith(t, pos, source.end)), None):
             rows = tables.setdefault(title, {})
             pos += len(title)
-            while row := _ENTRY.match(self.source.text, pos, self.source.end):
+            while row := _ENTRY.match(source.text, pos, source.end):
                 rows[int(row[1])] = row[2]
                 pos = row.end()
-            pos = self.source.skip(pos)
+            pos = source.skip(pos)
         if tables.get("StackFrames"):
             self._stack_frames(tables, start)
         return pos
@@ -57,30 +60,43 @@ class Metadata:
         rows = {id: _ints(text) for id, text in tables["StackFrames"].items()}
         locations = {id: _ints(text) for id, text in tables.get("FileLocations", {}).items()}
         files, functions = tables.get("FileNames", {}), tables.get("FunctionNames", {})
+        places = {
+            id: Frame(
+                _text(files, at.get("file_name_id", 0)), max(0, at.get("line", 0)), max(0, at.get("column", 0)),
+                _text(functions, at.get("function_name_id", 0)),
+            )
+            for id, at in locations.items()
+        }  # fmt: skip
         # XLA prints a parent as its id plus one, one meaning none; a table with a zero in it is not printed so.
         shift = 0 if any(row.get("parent_frame_id") == 0 for row in rows.values()) else 1
-        parents = {id: row.get("parent_frame_id", shift) - shift for id, row in rows.items()}
+        stacks = {id: (row.get("file_location_id", 0), row.get("parent_frame_id", shift) - shift) for id, row in rows.items()}
+        self.add_stacks(places, stacks, pos)
+
+    def add_stacks(self, places: Mapping[int, Frame], stacks: Mapping[int, tuple[int, int]], pos: int) -> None:
+        """Add a module's stack frames.
+
+        Args:
+            places: id → a place, without its caller.
+            stacks: id → the ids of its place and of its caller's frame, 0 where it has none.
+            pos: where they stand, for the error.
+
+        Raises:
+            FormatError: a frame is its own caller.
+        """
         index: dict[int, int] = {}
-        for id in rows:
+        for id in stacks:
             chain: list[int] = []
             at = id
-            while at in rows and at not in index:
+            while at in stacks and at not in index:
                 chain.append(at)
                 index[at] = -1
-                at = parents[at]
+                at = stacks[at][1]
             if index.get(at) == -1:
-                raise self.source.wrong(f"stack frame {at} calls itself", pos)
+                raise self.faults.wrong(f"stack frame {at} calls itself", pos)
             caller = index.get(at)
             for one in reversed(chain):
-                place = locations.get(rows[one].get("file_location_id", 0), {})
-                frame = Frame(
-                    _text(files, place.get("file_name_id", 0)),
-                    max(0, place.get("line", 0)),
-                    max(0, place.get("column", 0)),
-                    _text(functions, place.get("function_name_id", 0)),
-                    caller,
-                )
-                caller = index[one] = self.frames.add(frame)
+                place = places.get(stacks[one][0], _UNKNOWN)
+                caller = index[one] = self.frames.add(Frame(place.file, place.line, place.column, place.function, caller))
         done = self.frames.done()
         self._stacks = {id: _user_frame(done, at) for id, at in index.items()}
 
@@ -95,17 +111,23 @@ class Metadata:
         usual = _USUAL.fullmatch(text)
         if usual is not None:
             name, frame = usual.groups()
-            return self._stacks.get(int(frame)) if frame else None, self._scope(name), FrozenDict(op_name=name)
+            return self.usual(name, int(frame or 0))
         pairs = pairs_of(text)
         if pairs is None:
             return None, "", FrozenDict(metadata=text)
-        values: dict[str, Any] = {key: decode(key, value) for key, value in pairs.items()}
+        return self.origin({key: decode(key, value) for key, value in pairs.items()})
+
+    def usual(self, name: str, frame: int) -> Origin:
+        """The origin of an instruction that says no more than its op_name and perhaps its stack frame, 0 for none."""
+        return self._stacks.get(frame) if frame else None, self._scope(name), FrozenDict(op_name=name)
+
+    def origin(self, values: dict[str, Any]) -> Origin:
+        """What metadata says, by name; takes what it understands out of ``values``."""
         name = values.get("op_name", "")
         scope = self._scope(name) if isinstance(name, str) else ""
         return self._loc(values), scope, FrozenDict(values) if values else EMPTY
 
     def _loc(self, values: dict[str, Any]) -> int | None:
-        """Takes what it understands out of ``values``."""
         frame = values.pop("stack_frame_id", None)
         if isinstance(frame, int) and frame in self._stacks:
             return self._stacks[frame]

@@ -48,7 +48,7 @@ def read_module(reader: ComputationReader, pos: int, key: Callable[[str], str], 
         pos += source.at(pos) == ":"
         attributes, _, pos = AttributeReader(source).read(pos)
         meta = dict(attributes.values)
-    pos = reader.metadata.read_tables(pos)
+    pos = reader.metadata.read_tables(source, pos)
     computations: dict[str, Computation] = {}
     pos = source.skip(pos)
     while pos < source.end:

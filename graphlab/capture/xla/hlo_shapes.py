@@ -16,7 +16,7 @@ DTYPES: dict[str, str] = {
     "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64", "c64": "complex64", "c128": "complex128",
     "f4e2m1fn": "float4_e2m1fn", "f8e3m4": "float8_e3m4", "f8e4m3": "float8_e4m3", "f8e4m3b11fnuz": "float8_e4m3b11fnuz",
     "f8e4m3fn": "float8_e4m3fn", "f8e4m3fnuz": "float8_e4m3fnuz", "f8e5m2": "float8_e5m2", "f8e5m2fnuz": "float8_e5m2fnuz",
-    "f8e8m0fnu": "float8_e8m0fnu",
+    "f8e8m0fnu": "float8_e8m0fnu", "f6e3m2fn": "float6_e3m2fn", "f6e2m3fn": "float6_e2m3fn",
 }  # fmt: skip
 
 _MAX_NESTING = 64

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from graphlab.capture.file import File
@@ -13,13 +11,11 @@ from graphlab.capture.xla.hlo_computation import ComputationReader
 from graphlab.capture.xla.hlo_lexer import HloText
 from graphlab.capture.xla.hlo_metadata import Metadata
 from graphlab.capture.xla.hlo_module import Module, read_module
-from graphlab.errors import FormatError
+from graphlab.capture.xla.hlo_program import no_collection, numbered, program_of
+from graphlab.errors import FormatError, SelectError
 from graphlab.ir.constants import digest
 from graphlab.ir.frames import FrameTable
-from graphlab.ir.frozen import EMPTY, FrozenDict
-from graphlab.ir.graph import Graph
-from graphlab.ir.program import DimRange, Program, Signature, Slot, Source
-from graphlab.ir.values import SymDim, TensorType, TupleType, ValueType
+from graphlab.ir.program import Program, Source
 
 READS = "HLO modules as text (.hlo, .txt)"
 _SNIFF_BYTES = 1 << 20
@@ -83,14 +79,14 @@ def parse_hlo(text: str, *, path: str | None = None, select: str | None = None) 
     parts = _parts(source)
     if select is not None and (len(parts) > 1 or select not in (parts[0].name, "1")):
         parts = [_selected(parts, select, source)]
-    with _no_collection():
+    with no_collection():
         return _program(source, parts)
 
 
 def parse_modules(text: str, *, path: str | None = None) -> list[Program]:
     """Read each module of a text as a program of its own. Raises FormatError where one is not sound."""
     source = HloText(text.removeprefix("\ufeff"), path)
-    with _no_collection():
+    with no_collection():
         return [_program(source, [part]) for part in _parts(source)]
 
 
@@ -117,17 +113,15 @@ def _parts(source: HloText) -> list[_Part]:
         if not is_header or content < at:
             cuts.append(at)
             content = source.skip(at) if at >= content else content
-    parts: list[_Part] = []
-    seen: dict[str, int] = {}
+    found: list[tuple[str, int, int]] = []
     for start, end in zip(cuts, [*cuts[1:], source.end], strict=True):
         begin = source.until(end).skip(start)
-        if begin >= end and (parts or end < source.end):
+        if begin >= end and (found or end < source.end):
             continue
         header = _HEADER.match(source.text, begin, end)
-        name = header[1] if header else "module"
-        seen[name] = seen.get(name, 0) + 1
-        parts.append(_Part(name if seen[name] == 1 else f"{name}#{seen[name]}", begin, end))
-    return parts
+        found.append((header[1] if header else "module", begin, end))
+    names = numbered([name for name, _, _ in found])
+    return [_Part(name, begin, end) for name, (_, begin, end) in zip(names, found, strict=True)]
 
 
 def _line_starts(source: HloText, word: str, pattern: re.Pattern[str], is_header: bool) -> Iterator[tuple[int, bool]]:
@@ -149,75 +143,23 @@ def _selected(parts: list[_Part], select: str, source: HloText) -> _Part:
     if select.isdecimal() and len(select) < 10 and 1 <= int(select) <= len(parts):
         return parts[int(select) - 1]
     listed = ", ".join(part.name for part in parts[:20]) + (f" and {len(parts) - 20} more" if len(parts) > 20 else "")
-    raise FormatError(
+    raise SelectError(
         f"read the module '{select}' of {source.path}",
         found=f"it holds {len(parts)}: {listed}",
         do=f"select a name, or a number from 1 to {len(parts)}",
+        names=tuple(part.name for part in parts),
     )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Hold the cycle collector: the dictionaries made here live on, and each full collection would walk them all."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        if gc.get_freeze_count() == 0:  # moves what was made to the oldest generation, unvisited
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()
 
 
 def _program(source: HloText, parts: list[_Part]) -> Program:
     frames = FrameTable()
-    graphs: dict[str, Graph] = {}
-    signatures: dict[str, Signature] = {}
-    metas: dict[str, FrozenDict[str, object]] = {}
-    entry: str | None = None
+    modules: list[tuple[str, Module]] = []
     for part in parts:
         prefix = f"{part.name}/" if len(parts) > 1 else ""
         inside = source.until(part.end)
         reader = ComputationReader(inside, Metadata(inside, frames))
-        module = read_module(reader, part.start, prefix.__add__, part.name)
-        graphs.update((computation.key, computation.graph) for computation in module.computations.values())
-        signatures[part.name] = _signature(module)
-        metas[part.name] = module.meta
-        entry = entry or module.entry.key
-    assert entry is not None
-    only = parts[0] if len(parts) == 1 else None
-    return Program(
-        graphs=graphs,
-        entry=entry,
-        source=Source("xla", "hlo text", path=None if source.path == "<text>" else source.path),
-        signatures=signatures,
-        dims=_dims(signatures),
-        frames=frames.done(),
-        meta=metas[only.name] if only else FrozenDict(modules=FrozenDict(metas)) if metas else EMPTY,
-        native=source.text[only.start : only.end] if only else None,
+        modules.append((part.name, read_module(reader, part.start, prefix.__add__, part.name)))
+    path = None if source.path == "<text>" else source.path
+    return program_of(
+        modules, frames=frames, source=Source("xla", "hlo text", path=path), native=source.text[parts[0].start : parts[0].end]
     )
-
-
-def _signature(module: Module) -> Signature:
-    entry = module.entry
-    nodes = entry.graph.nodes
-    inputs = tuple(Slot(id, nodes[id]["outputs"][0]) for id in entry.parameters)
-    return Signature(entry.key, inputs, (Slot(entry.root, nodes[entry.root]["outputs"][0]),))
-
-
-def _dims(signatures: dict[str, Signature]) -> dict[str, DimRange]:
-    """The ranges of the bounded dynamic dimensions of the entries' values."""
-    found: dict[str, DimRange] = {}
-    work: list[ValueType] = [slot.type for signature in signatures.values() for slot in (*signature.inputs, *signature.outputs)]
-    while work:
-        type = work.pop()
-        if isinstance(type, TupleType):
-            work.extend(type.elements)
-        elif isinstance(type, TensorType):
-            for dim in type.dims or ():
-                if isinstance(dim, SymDim):
-                    found[dim.expr] = DimRange(0, int(dim.expr.removeprefix("<=")))
-    return dict(sorted(found.items()))

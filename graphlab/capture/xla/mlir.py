@@ -6,8 +6,7 @@ from typing import Any
 
 from graphlab.errors import FormatError, GraphlabError, missing_extra
 
-# What the walk needs of jaxlib.mlir.ir beyond what every MLIR Python binding has had for years.
-_NEEDED = ("NameLoc", "CallSiteLoc", "FileLineColLoc", "FusedLoc", "RankedTensorType", "DenseElementsAttr")
+_NEEDED = ("Module", "Context", "DialectRegistry", "MLIRError")
 
 
 def bindings() -> tuple[Any, Any]:
@@ -17,7 +16,7 @@ def bindings() -> tuple[Any, Any]:
         MissingExtra: jaxlib is not installed.
         GraphlabError: this jaxlib has no such bindings, or older ones.
     """
-    asked = "walk an MLIR module"
+    asked = "parse an MLIR module"
     try:
         import jaxlib
     except ImportError as error:
@@ -41,6 +40,29 @@ def parse_module(text: str | bytes) -> Any:
     Raises:
         FormatError: the parser refuses it.
     """
+    ir, _ = bindings()
+    try:
+        return ir.Module.parse(text, _context())
+    except (ir.MLIRError, ValueError) as error:
+        raise FormatError("parse MLIR", found=str(error).strip().split("\n")[0], do="check that the text is a whole module") from error
+
+
+def from_portable(artifact: bytes) -> str:
+    """A StableHLO portable artifact (VHLO bytecode, as ``jax.export`` writes it) as StableHLO text with its locations.
+
+    Raises:
+        FormatError: jaxlib does not take it (it is of a later version).
+    """
+    ir, stablehlo = bindings()
+    try:
+        module = stablehlo.deserialize_portable_artifact(_context(), artifact)
+    except (ir.MLIRError, ValueError) as error:
+        found = str(error).strip().split("\n")[0]
+        raise FormatError("deserialize a portable artifact", found=found, do="install a later jaxlib") from error
+    return str(module.operation.get_asm(enable_debug_info=True))
+
+
+def _context() -> Any:
     ir, stablehlo = bindings()
     from jaxlib.mlir._mlir_libs import _jax_mlir_ext
     from jaxlib.mlir.dialects import chlo, mhlo, sdy
@@ -54,7 +76,4 @@ def parse_module(text: str | bytes) -> Any:
     for dialect in (stablehlo, chlo, sdy):
         dialect.register_dialect(context)
     mhlo.register_mhlo_dialect(context)
-    try:
-        return ir.Module.parse(text, context)
-    except (ir.MLIRError, ValueError) as error:
-        raise FormatError("parse MLIR", found=str(error).strip().split("\n")[0], do="check that the text is a whole module") from error
+    return context

@@ -12,4 +12,6 @@ FORWARDS: frozenset[str] = frozenset({
     "prim::TupleConstruct", "prim::TupleUnpack",
     # TensorFlow, JAX
     "tf.IdentityN", "jax.optimization_barrier",
+    # TFF
+    "tff.struct", "tff.federated_zip_at_clients", "tff.federated_zip_at_server",
 })  # fmt: skip

@@ -19,6 +19,8 @@ QUERIES: frozenset[str] = frozenset({
     "method.is_floating_point", "method.element_size", "torch.is_floating_point", "torch.numel",
     # TensorFlow: core/ops/array_ops.cc
     "tf.Shape", "tf.ShapeN", "tf.Size", "tf.Rank", "tf.TensorListLength", "tf.TensorArraySizeV3",
+    # TensorFlow Lite
+    "tflite.SHAPE", "tflite.RANK",
     # HLO, StableHLO
     "hlo.get-dimension-size", "stablehlo.get_dimension_size", "shape.shape_of", "shape.rank", "tensor.dim",
 })  # fmt: skip
@@ -26,7 +28,8 @@ QUERIES: frozenset[str] = frozenset({
 
 SIZES: frozenset[str] = frozenset({
     "aten::size", "aten::sym_size", "aten::_shape_as_tensor", "prim::shape", "aten.size.int", "aten.size.default", "aten.sym_size.int",
-    "aten.sym_size.default", "method.size", "tf.Shape", "hlo.get-dimension-size", "stablehlo.get_dimension_size", "shape.shape_of",
+    "aten.sym_size.default", "method.size", "tf.Shape", "tflite.SHAPE",
+    "hlo.get-dimension-size", "stablehlo.get_dimension_size", "shape.shape_of",
     "tensor.dim",
 })  # fmt: skip
 """Of the queries, those that ask for the shape, or for one dimension of it."""

@@ -45,6 +45,7 @@ CANONICAL: dict[str, str] = {
     "tf.QuantizeV2": "QuantizeLinear", "tf.Dequantize": "DequantizeLinear",
     # constants, control, random
     "tf.Const": "Constant", "tf.If": "If", "tf.StatelessIf": "If", "tf.While": "Loop", "tf.StatelessWhile": "Loop", "tf.For": "Loop",
+    "tf.Enter": "Identity", "tf.RefEnter": "Identity", "tf.LoopCond": "Identity",
     "tf.RandomUniform": "RandomUniform", "tf.RandomStandardNormal": "RandomNormal", "tf.Multinomial": "Multinomial",
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Vocabulary of the xla ops: their ONNX counterparts and effects.
 
 Two tables: StableHLO and the MLIR dialects that travel with it (``stablehlo.``, ``mhlo.``,
-``chlo.``, ``func.``, ``sdy.``), and HLO's own (``hlo.``). ``CANONICAL`` and ``EFFECTS`` are their union.
+``chlo.``, ``func.``, ``sdy.``, ``scf.``, ``tensor.`` …), and HLO's own (``hlo.``). ``CANONICAL`` and ``EFFECTS`` are their union.
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ STABLEHLO_CANONICAL: dict[str, str] = {
         f"chlo.{op}": operator
         for op, operator in {
             "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atan": "Atan", "atanh": "Atanh", "cosh": "Cosh",
-            "erf": "Erf", "sinh": "Sinh", "tan": "Tan", "top_k": "TopK",
+            "erf": "Erf", "sinh": "Sinh", "tan": "Tan", "top_k": "TopK", "constant": "Constant",
         }.items()
     },
+    **{
+        f"mhlo.{op}": operator
+        for op, operator in {
+            "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atanh": "Atanh", "cosh": "Cosh", "erf": "Erf",
+            "sinh": "Sinh", "topk": "TopK", "copy": "Identity",
+        }.items()
+    },
+    "arith.constant": "Constant", "sdy.constant": "Constant", "scf.if": "If",
 }  # fmt: skip
 """What a name alone tells; comparisons, logic, dots and convolutions take their attributes too (the reader does)."""
 
@@ -43,10 +51,30 @@ STABLEHLO_EFFECTS: dict[str, tuple[str, ...]] = {
     }.items()
     for op in ops
 }  # fmt: skip
+STABLEHLO_EFFECTS.update(
+    {
+        **dict.fromkeys(
+            ("stablehlo.collective_reduce", "stablehlo.cross-replica-sum", "mhlo.cross-replica-sum", "sdy.all_reduce", "sdy.all_gather",
+             "sdy.all_to_all", "sdy.reduce_scatter", "sdy.collective_permute", "mpmd.transfer", "mpmd.reduce", "mpmd.broadcast"),
+            ("collective",),
+        ),
+        "mhlo.xla.rng_get_and_update_state": ("random", "writes_state"),
+        **dict.fromkeys(
+            ("check.expect_eq", "check.expect_eq_const", "check.expect_almost_eq", "check.expect_almost_eq_const", "check.expect_close",
+             "check.expect_serialized_eq", "cf.assert", "shape.cstr_require"),
+            ("io",),
+        ),
+        **dict.fromkeys(("memref.load", "bufferization.to_tensor"), ("reads_state",)),
+        **dict.fromkeys(("memref.store", "memref.copy", "memref.alloc", "memref.alloca", "memref.dealloc", "memref.tensor_store"),
+                        ("writes_state",)),
+    }
+)  # fmt: skip
 
 CUSTOM_CALL_EFFECTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "LayoutConstraint", "annotate_device_placement",
-                     "mhlo.topk", "mhlo.erf", "ApproxTopK", "TopK"), ()),
+                     "mhlo.topk", "mhlo.erf", "ApproxTopK", "TopK", "PadToStatic", "SliceToDynamic", "MoveToHost", "MoveToDevice",
+                     "xla.sdy.FuncResultSharding", "xla.sdy.GlobalToLocalShape", "xla.sdy.LocalToGlobalShape", "xla.sdy.ShardingGroup",
+                     "xla.sdy.PropagationBarrier"), ()),
     "shape_assertion": ("io",),
     **dict.fromkeys(("xla_python_cpu_callback", "xla_python_gpu_callback", "xla_ffi_python_cpu_callback", "xla_ffi_python_gpu_callback"),
                     ("host", "opaque")),
@@ -90,6 +118,7 @@ HLO_EFFECTS: dict[str, tuple[str, ...]] = {
                 "collective-broadcast",
             )),
         ),
+        ("reads_state",): ("partition-id", "replica-id"),  # each device has its own: no constant of the program
         ("opaque",): ("custom-call", "custom-call-start", "custom-call-update", "custom-call-done"),
     }.items()
     for opcode in opcodes

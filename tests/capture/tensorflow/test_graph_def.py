@@ -10,6 +10,7 @@ from graphlab import FormatError, Graph, TensorType
 from graphlab.capture.tensorflow import private
 from graphlab.capture.tensorflow.graph_def import Origin, read_graphs
 from graphlab.ir.graph import Call
+from graphlab.ir.values import OpaqueType
 
 pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.tensorflow
@@ -104,6 +105,10 @@ def test_a_reference_to_nothing_is_refused(reference: str) -> None:
         read(X + typed("y", "Identity", reference), ("y",))
 
 
-def test_an_operation_that_nobody_defines_is_refused_by_name() -> None:
-    with pytest.raises(FormatError, match="'Frobnicate'"):
-        read('node { name: "y" op: "Frobnicate" }')
+def test_an_operation_that_nobody_defines_is_opaque_and_has_as_many_outputs_as_are_taken() -> None:
+    text = f'{X} node {{ name: "y" op: "Frobnicate" input: "x" }} node {{ name: "z" op: "Glue" input: "y:2" input: "y" }}'
+    graph = read(text, ("y:1",))["main"]
+    assert len(graph.node("y").outputs) == 3
+    assert set(graph.node("y").outputs) == {OpaqueType("unknown")}
+    assert graph.node("y").effects == ("opaque",)
+    assert graph.node("z").outputs == ()

@@ -1,0 +1,67 @@
+"""``graphlab compile`` and ``graphlab targets``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graphlab.cli.main import main
+from graphlab.compilers import xla_targets
+
+pytestmark = pytest.mark.jax
+pytest.importorskip("jaxlib")
+
+HLO = """HloModule dense, entry_computation_layout={(f32[256,512]{1,0}, f32[512,128]{1,0})->f32[256,128]{1,0}}
+
+ENTRY %main (x: f32[256,512], w: f32[512,128]) -> f32[256,128] {
+  %x = f32[256,512]{1,0} parameter(0)
+  %w = f32[512,128]{1,0} parameter(1)
+  %xw = f32[256,128]{1,0} dot(%x, %w), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  ROOT %out = f32[256,128]{1,0} multiply(%xw, %xw)
+}
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> str:
+    path = tmp_path / "dense.hlo"
+    path.write_text(HLO)
+    return str(path)
+
+
+def test_targets_lists_every_compiler_and_platform(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["targets"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {("xla", "cpu"), ("xla", "tpu"), ("xla", "cuda"), ("torchscript", "cpu"), ("grappler", "cpu")} <= {
+        (line[0], line[1]) for line in lines
+    }
+
+
+def test_without_a_target_it_compiles_for_the_cpu(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", module]) == 0
+    out = capsys.readouterr().out
+    assert "compiler" in out
+    assert "33.6 Mflops" in out  # 2 * 256 * 512 * 128 + 256 * 128
+
+
+@pytest.mark.skipif(xla_targets.missing("cuda") is not None, reason="needs the extra xla-cuda")
+def test_targets_stand_side_by_side(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", module, "--target", "cpu", "--target", "cuda:h100", "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)["reports"]
+    assert [(c["compiler"], c["target"]) for c in report["compiles"]] == [("xla", "cpu"), ("xla", "cuda:h100")]
+    flops = {c["results"]["metrics"]["flops"]["value"] for c in report["compiles"]}
+    assert flops == {2 * 256 * 512 * 128 + 256 * 128}
+
+
+def test_a_target_that_cannot_be_compiled_for_is_told_and_the_code_is_2(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", module, "--target", "cpu", "--target", "tpu:v9"]) == 2
+    out = capsys.readouterr().out
+    assert "33.6 Mflops" in out
+    assert "there is no such target" in out
+
+
+def test_a_target_that_no_compiler_has_is_an_error(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", module, "--target", "fpga"]) == 2
+    assert "graphlab targets" in capsys.readouterr().err
