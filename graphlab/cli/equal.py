@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         GraphlabError: a program cannot be had.
     """
-    from graphlab.cli.targets import open_target, python_file
+    from graphlab.cli.specs import open_target, python_file
     from graphlab.diff.equality import equality
 
     with busy("reading") as say:
