@@ -65,8 +65,8 @@ def write_model(path: Path, layers: int, width: int, beside: bool) -> int:
 
 
 def measure_graphlab(path: Path) -> Measured:
-    import graphlab.capture.onnx.model
-    import graphlab.capture.xla.hlo_program  # noqa: F401
+    import graphlab.capture.collection
+    import graphlab.capture.onnx.model  # noqa: F401
     from graphlab.capture import onnx as reader
     from graphlab.capture.file import File
     from graphlab.ir.verify import verify

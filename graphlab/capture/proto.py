@@ -25,7 +25,7 @@ from graphlab.capture.file import File, Slice
 from graphlab.capture.proto_schema import compile_proto
 from graphlab.errors import FormatError
 
-__all__ = ["LARGE", "MAX_DEPTH", "Parsed", "Schema", "load"]
+__all__ = ["LARGE", "MAX_DEPTH", "Parsed", "Schema", "load", "varint"]
 
 LARGE = 64 << 10
 """Bytes fields above this stay in the file."""
@@ -230,7 +230,7 @@ class Schema:
                     continue
             else:
                 continue
-            tag = _varint(number << 3 | _LEN) + _varint(length)
+            tag = varint(number << 3 | _LEN) + varint(length)
             parts += (view[kept:at], tag, *inner)
             size += at - kept + len(tag) + length
             kept = stop
@@ -371,7 +371,8 @@ def _read_varint(view: memoryview, at: int, end: int) -> tuple[int, int]:
     return 0, -1
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number as protobuf writes it, seven bits a byte."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

@@ -66,8 +66,15 @@ def _is_childs(path: Any) -> bool:
 
 
 def _resident() -> int:
-    """The largest resident memory of this process so far, in bytes (``ru_maxrss`` is in KiB, on macOS in bytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """The largest resident memory of this process so far, in bytes.
+
+    From /proc where there is one: Linux's ``ru_maxrss`` begins with the parent's. It is in KiB there, on macOS in bytes.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":

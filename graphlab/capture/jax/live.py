@@ -12,6 +12,7 @@ import jax
 import jax.export
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
+from graphlab.capture.collection import no_collection
 from graphlab.capture.inputs import Inputs
 from graphlab.capture.jax.arguments import arguments, dim_ranges
 from graphlab.capture.jax.errors import trace_error
@@ -21,7 +22,6 @@ from graphlab.capture.jax.native import JaxNative
 from graphlab.capture.jax.types import value_type
 from graphlab.capture.mlir.build import build
 from graphlab.capture.mlir.mlir_bytecode import module_of
-from graphlab.capture.xla.hlo_program import no_collection
 from graphlab.errors import CaptureError, GraphlabError
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.program import Program, Signature, Source

@@ -31,8 +31,8 @@ def read(file: File, *, select: str | None = None) -> Program:
         FormatError: it is not sound.
         SelectError: ``select`` names no graph that can be entered.
     """
+    from graphlab.capture.collection import no_collection
     from graphlab.capture.select import chosen
-    from graphlab.capture.xla.hlo_program import no_collection
 
     with no_collection():
         program = _program(file)

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from graphlab.capture.file import File
 from graphlab.capture.onnx.types import SPARSE, dtype
-from graphlab.capture.proto import Parsed, Schema
+from graphlab.capture.proto import Parsed, Schema, varint
 from graphlab.errors import FormatError, GraphlabError, ValueUnavailable
 from graphlab.ir.constants import INLINE_BYTES, Constant
 from graphlab.ir.frozen import FrozenDict, frozen
@@ -193,7 +193,7 @@ class _Varints:
     def __call__(self) -> bytes:
         payload = self._chunks()
         number = self._plain.new("TensorProto").DESCRIPTOR.fields_by_name[self._field].number
-        tensor = _reparsed(self._plain, bytes([number << 3 | 2]) + _varint(len(payload)) + payload)
+        tensor = _reparsed(self._plain, bytes([number << 3 | 2]) + varint(len(payload)) + payload)
         if tensor is None:
             raise ValueUnavailable(f"fetch a constant of type {self._type}", found="its numbers are not sound", do="check the file")
         return _elements(self._type, getattr(tensor, self._field))
@@ -279,12 +279,3 @@ def _reparsed(plain: Schema, data: bytes) -> Any | None:
     except DecodeError:
         return None
     return tensor
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphlab.capture.archive import Archive
+from graphlab.capture.collection import no_collection
 from graphlab.capture.file import File
 from graphlab.capture.torch import restricted_pickle, script_legacy, script_state
 from graphlab.capture.torch.restricted_pickle import Call as Pickled
@@ -208,18 +207,6 @@ def read_trusted(file: File, *, select: str | None = None) -> Program:
         )
     whole = file.path.is_file() and file.name == str(file.path)
     return torchscript.load(str(file.path) if whole else None, b"" if whole else file.read()).replace_source(path=file.name)
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Keeps Python from looking for garbage while hundreds of thousands of objects are made that all stay: a third of the time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _read(file: File, select: str | None) -> Program:

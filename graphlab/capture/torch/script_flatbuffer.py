@@ -10,10 +10,11 @@ from collections.abc import Callable
 from struct import Struct, unpack_from
 from typing import Any, NoReturn
 
+from graphlab.capture.collection import no_collection
 from graphlab.capture.file import File
 from graphlab.capture.torch import script_state
 from graphlab.capture.torch.restricted_pickle import Call, Global, Persistent, TensorRecord
-from graphlab.capture.torch.script_archive import no_collection, program
+from graphlab.capture.torch.script_archive import program
 from graphlab.capture.torch.script_program import Reader
 from graphlab.capture.torch.script_source import CodeFile, Library
 from graphlab.errors import FormatError

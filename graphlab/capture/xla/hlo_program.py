@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
+from graphlab.capture.collection import no_collection
 from graphlab.capture.xla.hlo_module import Module
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import EMPTY, FrozenDict
@@ -22,22 +21,6 @@ def numbered(names: Sequence[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     return unique
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Hold the cycle collector: the dictionaries made here live on, and each full collection would walk them all."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        if gc.get_freeze_count() == 0:  # moves what was made to the oldest generation, unvisited
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()
 
 
 def program_of(modules: Sequence[tuple[str, Module]], *, frames: FrameTable, source: Source, native: Any = None) -> Program:
@@ -82,3 +65,6 @@ def _dims(signatures: dict[str, Signature]) -> dict[str, DimRange]:
                 if isinstance(dim, SymDim):
                     found[dim.expr] = DimRange(0, int(dim.expr.removeprefix("<=")))
     return dict(sorted(found.items()))
+
+
+__all__ = ["no_collection", "numbered", "program_of"]

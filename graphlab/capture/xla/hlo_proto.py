@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphlab.capture.collection import no_collection
 from graphlab.capture.file import File
 from graphlab.capture.select import chosen
 from graphlab.capture.xla.hlo_messages import Held, binary_message, held_in, text_message
 from graphlab.capture.xla.hlo_module import Module
-from graphlab.capture.xla.hlo_program import no_collection, numbered, program_of
+from graphlab.capture.xla.hlo_program import numbered, program_of
 from graphlab.capture.xla.hlo_proto_module import ModuleReader
 from graphlab.capture.xla.hlo_proto_shapes import shape_text
 from graphlab.ir.constants import digest

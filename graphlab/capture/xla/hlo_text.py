@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from graphlab.capture.collection import no_collection
 from graphlab.capture.file import File
 from graphlab.capture.xla.hlo_computation import ComputationReader
 from graphlab.capture.xla.hlo_lexer import HloText
 from graphlab.capture.xla.hlo_metadata import Metadata
 from graphlab.capture.xla.hlo_module import Module, read_module
-from graphlab.capture.xla.hlo_program import no_collection, numbered, program_of
+from graphlab.capture.xla.hlo_program import numbered, program_of
 from graphlab.errors import FormatError, SelectError
 from graphlab.ir.constants import digest
 from graphlab.ir.frames import FrameTable

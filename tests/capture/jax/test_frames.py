@@ -40,10 +40,10 @@ def test_a_traceback_without_raw_frames_is_said() -> None:
         UserFrames(FrameTable()).of_traceback(object())
 
 
-def test_bindings_without_a_module_class_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bindings_without_a_class_that_is_used_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bindings()[0] is ir
-    monkeypatch.delattr(ir, "NameLoc")
-    with pytest.raises(GraphlabError, match=r"has no mlir\.ir\.NameLoc"):
+    monkeypatch.delattr(ir, "DialectRegistry")
+    with pytest.raises(GraphlabError, match=r"has no mlir\.ir\.DialectRegistry"):
         bindings()
 
 
