@@ -193,6 +193,10 @@ class Graph(nx.MultiDiGraph):
     immutable, so networkx's shallow copies are safe.
     """
 
+    def __repr__(self) -> str:
+        named = f" {self.name}" if self.name else ""
+        return f"<{type(self).__name__}{named}: {len(self):,} node{'' if len(self) == 1 else 's'}>"
+
     @property
     def inputs(self) -> list[str]:
         """Ids of the input nodes in signature order. Walks all nodes: keep the answer in a loop."""
