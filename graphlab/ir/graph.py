@@ -47,7 +47,7 @@ class Control:
         predicate: the operand slot a conditional decides on; for a loop, the slot of its first
             condition where it has one (TorchScript).
         condition: for a loop, (role, output) of the value that says whether it goes on.
-        trip_slot: the operand slot that holds the largest trip count.
+        trip_slot: the operand slot that holds the largest trip count, or that the loop takes an element of each time (a dataset).
         trip_count: the trip count where the source itself states it (the analyzers prove others); a string is a symbolic expression.
     """
 
