@@ -262,7 +262,9 @@ class _Region:
             name = f"{self._prefix}{owner}/{weight.name}" if owner else f"{self._prefix}{weight.name}"
             id = self._ids.take(name)
             attrs = FrozenDict({"role": "buffer"}) if weight.buffer else EMPTY
-            own = {} if name == id else {"name": name}
+            own: dict[str, Any] = {} if name == id else {"name": name}
+            if weight.stored:
+                own["meta"] = FrozenDict({"stored": weight.stored})
             self._graph.add(id, kind="parameter", outputs=(weight.value.type,), value=weight.value, attrs=attrs, synthetic=True, **own)
             made.append(id)
         return made

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphlab.capture.file import File
+from graphlab.capture.missing import missing_data
 from graphlab.capture.onnx import origin
 from graphlab.capture.onnx.attributes import Attributes, properties
 from graphlab.capture.onnx.region import Function, Key, Model, Region
@@ -67,7 +68,7 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
             producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
             path=file.name,
             digest=digest(bytes(file.view())) if file.size <= DIGEST_BYTES else None,
-            notes=tuple(frozen(kind="missing data", text=why, file=location) for location, why in tensors.missing.items()),
+            notes=missing_data(tensors.missing),
         ),
         signatures=signatures,
         dims=types.dims,
