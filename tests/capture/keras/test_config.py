@@ -139,7 +139,7 @@ def test_a_model_within_a_model_is_a_graph_that_its_calls_use(kind: str, first: 
     program = _nested(kind, first)
     assert [use[0] for use in sources(program, "sum")] == ["block", "block_1"]
     assert program.main.node("block_1").calls == {"call": Call("block", (0,), (0,))}
-    assert program.graphs["block"].node("inner").scope == "block"
+    assert program.graphs["block"].node("inner").scope == "block/inner"
 
 
 def test_a_sequential_is_a_chain_behind_an_input() -> None:
