@@ -18,9 +18,9 @@ from graphlab.analyzers.transfer import passes_on
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import EMPTY, frozen
-from graphlab.ir.graph import Graph, Use
+from graphlab.ir.graph import Graph, Node, Use
 from graphlab.ir.program import NodeRef, Program
-from graphlab.ir.values import TensorType, ValueType
+from graphlab.ir.values import OpaqueType, TensorType, ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,21 @@ class Foldable:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """An operation on constants that cannot be folded because of its effects.
+    """Operations on constants alone that cannot be folded because of their effects: those of one kind on one line.
 
-    ``lost``: operations that depend on nothing but it and constants, and so are kept from folding with it.
+    ``lost``: operations that depend on nothing but one of them and constants, and so are kept from folding with it.
     """
 
-    node: NodeRef
+    nodes: tuple[NodeRef, ...]
     op: str
     effects: tuple[str, ...]
     lost: tuple[NodeRef, ...]
     where: Frame | None
+
+    @property
+    def node(self) -> NodeRef:
+        """The first of them."""
+        return self.nodes[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ class Result:
             "blocked": [
                 {
                     "node": str(b.node),
+                    "nodes": [str(n) for n in b.nodes],
+                    "count": len(b.nodes),
                     "op": b.op,
                     "effects": list(b.effects),
                     "lost": [str(n) for n in b.lost],
@@ -123,7 +130,7 @@ def analyze(program: Program, options: Options = Options()) -> Result:
     """Find what can be folded and what keeps the rest from it; ``folding_done.compare`` says what was."""
     facts = _Facts(program, options)
     foldable = sorted(facts.foldable(), key=lambda f: -f.ops)
-    blocked = sorted(facts.blocked(), key=lambda b: -len(b.lost))
+    blocked = sorted(_together(facts.blocked()), key=lambda b: -len(b.lost))
     return Result(tuple(foldable), tuple(blocked), tuple(_findings(foldable, blocked, options)))
 
 
@@ -231,11 +238,12 @@ class _Facts:
                 if node.kind != "op" or not effects or node.id in self.nodes[name] or not node.outputs:
                     continue
                 operands = node.operands
-                if not operands and effects == ("io",):
-                    continue  # an input of the whole that nobody feeds here: nothing could be computed
+                if _takes_more(node, operands):
+                    continue
                 if all(self.operand_fixed(name, use) for use in operands):
+                    ref = NodeRef(name, node.id)
                     lost = tuple(NodeRef(name, id) for id in self._lost(name, graph, node.id))
-                    yield Blocked(NodeRef(name, node.id), node.op, effects, lost, self.program.frame(node))
+                    yield Blocked((ref,), node.op, effects, lost, self.program.frame(node))
 
     def _lost(self, name: str, graph: Graph, blocker: str) -> list[str]:
         """Pure operations whose operands are all fixed or depend on the blocker alone. No node is lost to two blockers."""
@@ -250,6 +258,30 @@ class _Facts:
                     lost[dst] = None
                     pending.append(dst)
         return list(lost)
+
+
+def _takes_more(node: Node, operands: list[Use]) -> bool:
+    """Whether a node works on what is no constant, though no operand says so: state, or what comes from outside.
+
+    State is its own (a variable of TensorFlow 1) or lies behind a handle; what a file or a queue holds comes from outside,
+    but for an operation that hands on its operand (a check of it).
+    """
+    if node.synthetic or ("io" in node.effects and "host" not in node.effects and node.canonical != "Identity"):
+        return True
+    if "reads_state" not in node.effects and "writes_state" not in node.effects:
+        return False
+    graph = node.graph
+    return not operands or any(isinstance(graph.nodes[use.src]["outputs"][use.src_port], OpaqueType) for use in operands)
+
+
+def _together(blocked: Iterator[Blocked]) -> Iterator[Blocked]:
+    """Those of one kind on one line as one: the same would be said of each."""
+    alike: dict[tuple[str, tuple[str, ...], Frame | None], list[Blocked]] = {}
+    for block in blocked:
+        alike.setdefault((block.op, block.effects, block.where), []).append(block)
+    for (op, effects, where), blocks in alike.items():
+        nodes = tuple(ref for block in blocks for ref in block.nodes)
+        yield Blocked(nodes, op, effects, tuple(ref for block in blocks for ref in block.lost), where)
 
 
 def _components(graph: Graph, nodes: Mapping[str, None]) -> Iterator[set[str]]:
@@ -307,14 +339,16 @@ def _findings(foldable: list[Foldable], blocked: list[Blocked], options: Options
     for block in blocked:
         reasons = [e for e in block.effects if e in _DO_BLOCKED]
         if block.lost and reasons:
+            several = len(block.nodes) > 1
             yield Finding(
                 "GL302",
-                f"{block.op} takes constants alone but cannot be folded ({', '.join(block.effects)}); "
-                f"{len(block.lost)} more operation{'s' if len(block.lost) > 1 else ''} cannot for its sake",
-                nodes=(block.node, *block.lost),
+                f"{f'{len(block.nodes)} {block.op} take' if several else f'{block.op} takes'} constants alone but cannot be folded "
+                f"({', '.join(block.effects)}); {len(block.lost)} more operation{'s' if len(block.lost) > 1 else ''} "
+                f"cannot for {'their' if several else 'its'} sake",
+                nodes=(*block.nodes, *block.lost),
                 where=block.where,
                 do=_DO_BLOCKED[reasons[0]],
-                data=frozen(effects=block.effects, lost=len(block.lost)),
+                data=frozen(effects=block.effects, count=len(block.nodes), lost=len(block.lost)),
             )
 
 

@@ -272,6 +272,14 @@ _DO_LOOP: Mapping[str, str] = {
     "GL205": "freeze the model if that state never changes: the loop then runs a fixed number of times",
 }
 """Where a loop asks for other words than a branch."""
+_DO_READ: Mapping[str, str] = {
+    "GL202": "expect the branch in everything that this program is converted to: a target without branches cannot take it",
+    "GL203": "fix that dimension where the program is converted, if the target has no loops",
+}
+_DO_READ_LOOP: Mapping[str, str] = {
+    "GL202": "expect the loop in everything that this program is converted to: how often it runs is known at run time alone",
+}
+"""Where a program is read from a file, so that nothing can be traced or captured in another way."""
 
 
 def _finding(facts: _Facts, construct: Construct) -> Finding | None:
@@ -292,9 +300,15 @@ def _finding(facts: _Facts, construct: Construct) -> Finding | None:
         f"{what}{place} {rest}",
         nodes=(construct.node, *(cause.ref for cause in construct.causes)),
         where=construct.where or next((f for c in construct.causes if (f := _line(facts, c.ref)) is not None), None),
-        do=_DO[code] if what == "branch" else _DO_LOOP.get(code, _DO[code]),
+        do=_advice(code, loop=what == "loop", read=facts.program.source.method == "read"),
         data=frozen(form=construct.form, decided_by=by, causes=[(c.kind, str(c.ref)) for c in construct.causes], ways=construct.ways),
     )
+
+
+def _advice(code: str, *, loop: bool, read: bool) -> str:
+    """The words for the narrowest case that has its own."""
+    tables = [_DO_READ_LOOP] * (read and loop) + [_DO_READ] * read + [_DO_LOOP] * loop + [_DO]
+    return next(table[code] for table in tables if code in table)
 
 
 _WORDS: Mapping[Decider, str] = {

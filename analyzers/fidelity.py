@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from graphlab.analyzers import control_flow
 from graphlab.analyzers.control_flow import Construct
+from graphlab.capture.missing import MISSING_DATA
 from graphlab.findings import Finding
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import frozen
@@ -108,6 +109,9 @@ def _noted(note: Mapping[str, Any], method: str) -> Finding | None:
     if kind == BAKED_ARGUMENT:
         do = "capture once for each value that it takes, or pass a tensor"
         return Finding("GL107", text, where=where, do=do)
+    if kind == MISSING_DATA:
+        do = "fetch the model again with all the files that belong to it"
+        return Finding("GL109", text, do=do, data=frozen(count=note.get("count"), files=note.get("files", ())))
     if kind == PYTHON_CODE:
         return Finding("GL108", text, where=where, do="load it with the framework only where you know who made it")
     return None

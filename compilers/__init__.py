@@ -47,7 +47,13 @@ def compiler_for(program: Program, *, target: str = "cpu", compiler: str | None 
     from graphlab.errors import CompileError
 
     if compiler is not None:
-        return compiler, registry.get("compilers", compiler)
+        chosen = registry.get("compilers", compiler)
+        if not chosen.takes(program):
+            raise CompileError(
+                f"compile {_told(program)} with {compiler}", found=f"{compiler} does not take it", do=_do(program), reason="failed"
+            )
+        _check_target(compiler, chosen, target)
+        return compiler, chosen
     taking = []
     for name in registry.table("compilers"):
         module = registry.get("compilers", name)
@@ -55,16 +61,42 @@ def compiler_for(program: Program, *, target: str = "cpu", compiler: str | None 
             continue
         taking.append(name)
         if target.partition(":")[0] in {known.partition(":")[0] for known in module.targets()}:
+            _check_target(name, module, target)
             return name, module
     if taking:
+        near = [known for name in taking for known in registry.get("compilers", name).targets() if known.endswith(f":{target}")]
         raise CompileError(
-            f"compile a program captured by {program.source.method} for {target}",
-            found=f"{', '.join(taking)} takes the program, and has no such target",
-            do="'graphlab targets' lists which compiler has which",
+            f"compile {_told(program)} for {target}",
+            found=f"{', '.join(taking)} takes it, and has no such target",
+            do=f"did you mean {' or '.join(near)}?" if near else "'graphlab targets' lists which compiler has which",
             reason="failed",
         )
     raise CompileError(
-        f"compile a program captured by {program.source.method}",
-        found=f"none of {', '.join(registry.table('compilers'))} takes it",
-        do="capture the live model (a file keeps no native artifact), or choose another method of capture",
+        f"compile {_told(program)}", found=f"none of {', '.join(registry.table('compilers'))} takes it", do=_do(program), reason="failed"
     )
+
+
+def _check_target(name: str, module: ModuleType, target: str) -> None:
+    """Raises CompileError where the compiler has no such target. One with kinds and sizes (``tpu:v5e:2x4``) knows better itself."""
+    from graphlab.errors import CompileError
+
+    if target in module.targets():
+        return
+    if hasattr(module, "check_target"):
+        module.check_target(target)
+        return
+    raise CompileError(
+        f"compile for '{target}'", found=f"{name} has the targets {', '.join(module.targets())}", do="choose one of them", reason="failed"
+    )
+
+
+def _told(program: Program) -> str:
+    source = program.source
+    return f"a program read from a {source.format} file" if source.method == "read" else f"a program captured by {source.method}"
+
+
+def _do(program: Program) -> str:
+    if program.source.method != "read":
+        return "choose another method of capture"
+    trusted = "with --trust (trust=True), which lets PyTorch read it, or " if program.source.framework == "torch" else ""
+    return f"read it {trusted}capture the live model: a file of this kind holds nothing that a compiler here takes"

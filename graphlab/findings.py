@@ -85,6 +85,7 @@ RULES: Mapping[str, Rule] = _rules(
     Rule("GL106", "trace-fixed-shape-branch", W, "Tracing kept one side of a branch that the input's shape decides."),
     Rule("GL107", "baked-argument", N, "The capture fixed an argument that is no tensor: the graph holds for that value alone."),
     Rule("GL108", "python-code", W, "A part of the file is Python code that graphlab neither reads nor runs."),
+    Rule("GL109", "missing-weights", W, "Weights that the file refers to are not there: they have no values."),
     Rule("GL201", "random-predicate", W, "A branch or loop is decided by a random draw."),
     Rule("GL202", "data-dependent-predicate", N, "A branch or loop is decided by the values of an input."),
     Rule("GL203", "shape-dependent-loop", N, "A loop's trip count depends on an input's shape."),

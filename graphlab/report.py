@@ -200,9 +200,9 @@ def compile_report(
             if compiler is not None or module.takes(program):
                 announce(name)
                 outcomes.append(_outcome(name, module, program, module.targets()[0], options))
-    for target in targets or ():
+    asked = [(target, *compiler_for(program, target=target, compiler=compiler)) for target in targets or ()]
+    for target, name, module in asked:
         announce(target)
-        name, module = compiler_for(program, target=target, compiler=compiler)
         outcomes.append(_outcome(name, module, program, target, options))
     return replace(report, outcomes=tuple(outcomes))
 

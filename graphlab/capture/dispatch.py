@@ -161,7 +161,8 @@ def reader_of(file: File) -> ModuleType:
         raise UnknownFormat(
             f"read {file.name}",
             found=f"it is not a format graphlab reads: {describe(file)}",
-            do="docs/formats.md lists what it reads; models in Python files are captured live",
+            do="if it is of a format that docs/formats.md lists, it is damaged or cut short: fetch it again; models in Python files are "
+            "captured live",
         )
     return module
 

@@ -52,7 +52,7 @@ def _zip(file: File) -> str:
     try:
         names = Archive.open(file).names
     except GraphlabError as error:
-        return f"a zip archive whose directory is broken ({error.brief})"
+        return f"a zip archive, cut short or damaged: {error.brief}"
     kinds = [looks for pattern, looks in _MEMBERS if any(pattern.search(name) for name in names)]
     listed = ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
     return f"{kinds[0] if kinds else 'a zip archive'} of {listed}"

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphlab.cli.output import TRUST, busy, check_svg, write
+from graphlab.cli.output import TRUST, busy, check_save, check_svg, write
 from graphlab.cli.specs import find_models, graph_file, model_name, python_file
 from graphlab.errors import GraphlabError, InputsNeeded
 from graphlab.findings import Severity
@@ -43,8 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_svg(args.svg)
+    check_save(args.save)
     reports: list[Report] = []
     for report in _reports(args):
+        if not reports:
+            _write(args, report)  # first: who reads the page may close the pipe
         if not args.json:
             _print_first(report, more=bool(reports))
         with busy("compiling with") as announce:
@@ -56,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
         from graphlab.render.report_json import to_json
 
         print(json.dumps(to_json(reports), indent=1))
-    _write(args, reports)
     if any(report.program is None and not report.recorded for report in reports):
         return 2
     if args.fail_on is None:
@@ -128,8 +130,8 @@ def _print_rest(report: Report, *, compiled: bool) -> None:
     print_findings(out, report)
 
 
-def _write(args: argparse.Namespace, reports: list[Report]) -> None:
-    program = reports[0].program if reports else None
+def _write(args: argparse.Namespace, report: Report) -> None:
+    program = report.program
     if program is None or not (args.svg or args.save):
         return
     if args.save:

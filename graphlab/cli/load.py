@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from graphlab.cli.output import TRUST, busy, write
+from graphlab.cli.output import TRUST, busy, check_save, write
 from graphlab.cli.specs import graph_file, python_file
 from graphlab.errors import GraphlabError, SelectError
 
@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
         raise GraphlabError(
             f"load {args.target}", found="it is a Python file, which holds models and no graph", do=f"graphlab inspect {args.target}"
         )
+    check_save(args.save)
     path, select = graph_file(args.target)
     try:
         with busy(f"reading {args.target}"):
@@ -40,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print("\n".join(program.signatures or (program.entry,)))
         return 0
+    if args.save:
+        from graphlab.ir.format import dumps
+
+        write(args.save, dumps(program))  # first: who reads the page may close the pipe
+        print(f"saved {args.save}", file=sys.stderr)
     from graphlab.render.load_text import print_program
     from graphlab.render.terminal import console
 
     print_program(console(), program, name=args.target)
-    if args.save:
-        from graphlab.ir.format import dumps
-
-        write(args.save, dumps(program))
-        print(f"saved {args.save}", file=sys.stderr)
     return 0

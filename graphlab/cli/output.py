@@ -43,3 +43,9 @@ def check_svg(path: Path | None) -> None:
     """Raises GraphlabError where a drawing is asked for under a name that is another format's."""
     if path is not None and path.suffix.lower() != ".svg":
         raise GraphlabError(f"draw {path}", found="graphlab draws SVG only", do=f"name it {path.with_suffix('.svg')}")
+
+
+def check_save(path: Path | None) -> None:
+    """Raises GraphlabError where a program is to be saved under a name that is another format's: it may be the input's own."""
+    if path is not None and path.suffix.lower() != ".graphlab":
+        raise GraphlabError(f"save {path}", found="graphlab saves its own format only", do=f"name it {path.with_suffix('.graphlab')}")

@@ -24,7 +24,10 @@ def graph_file(spec: str) -> tuple[Path, str | None]:
     """``path`` or ``path@name``, which selects one of the programs that the file or directory holds.
 
     A path that exists as it is written is taken so; else the first ``@`` behind an existing path parts it from the name.
+    Raises GraphlabError where the word is empty.
     """
+    if not spec:
+        raise GraphlabError("read a file", found="its name is empty", do="name a graph file, or a Python file with models")
     path = Path(spec)
     if path.exists():
         return path, None

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphlab.errors import ValueUnavailable
-from graphlab.ir.values import OpaqueType, TensorType, ValueType
+from graphlab.ir.values import DTYPE_BITS, OpaqueType, TensorType, ValueType
 
 if TYPE_CHECKING:
     import numpy as np
 
 INLINE_BYTES = 1024
 """Values up to this size are written into a ``.graphlab`` file; of larger ones only the digest is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splat:
+    """One element that stands for all: what a loader returns instead of gigabytes of it."""
+
+    element: bytes
+    count: int
+
+    def spread(self) -> bytes:
+        return self.element * self.count
 
 
 class Constant:
@@ -25,8 +37,8 @@ class Constant:
 
     Args:
         type: the value's type.
-        data: the bytes, a function that fetches them, or ``None`` where they are not to be had.
-        digest: BLAKE2b-128 of the bytes in hex, where it is known without fetching them.
+        data: the bytes, a function that fetches them (or a :class:`Splat`), or ``None`` where they are not to be had.
+        digest: as :attr:`digest` has it, where it is known without fetching them.
         nbytes: the length of the bytes, where it is known without fetching them.
         reason: why ``data`` is ``None``.
     """
@@ -36,7 +48,7 @@ class Constant:
     def __init__(
         self,
         type: ValueType,
-        data: bytes | Callable[[], bytes] | None,
+        data: bytes | Callable[[], bytes | Splat] | None,
         *,
         digest: str | None = None,
         nbytes: int | None = None,
@@ -65,9 +77,10 @@ class Constant:
                 found=self.reason or "its value was not kept",
                 do="capture the model again, or read the original file",
             )
-        data = self._data() if callable(self._data) else self._data
+        fetched = self._data() if callable(self._data) else self._data
+        data = fetched.spread() if isinstance(fetched, Splat) else fetched
         if self._digest is None:
-            self._digest = digest(data)
+            self._digest = value_digest(fetched, self.type)
         self._nbytes = len(data)
         return data
 
@@ -82,9 +95,11 @@ class Constant:
 
     @property
     def digest(self) -> str | None:
-        """BLAKE2b-128 of the bytes in hex; fetches them once. ``None`` where they are not to be had."""
+        """:func:`value_digest` of the bytes; fetches them once. ``None`` where they are not to be had."""
         if self._digest is None and self._data is not None:
-            self.bytes()
+            fetched = self._data() if callable(self._data) else self._data
+            self._digest = value_digest(fetched, self.type)
+            self._nbytes = len(fetched.element) * fetched.count if isinstance(fetched, Splat) else len(fetched)
         return self._digest
 
     def array(self) -> np.ndarray[Any, Any]:
@@ -152,8 +167,33 @@ class Constant:
 
 
 def digest(data: bytes) -> str:
-    """BLAKE2b-128 in hex, as :class:`Constant` and ``Source.digest`` keep it."""
+    """BLAKE2b-128 in hex, as ``Source.digest`` keeps it."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def value_digest(data: bytes | Splat, type: ValueType) -> str:
+    """BLAKE2b-128 of a value's bytes in hex.
+
+    A tensor of more than :data:`INLINE_BYTES` bytes whose elements are all equal has that of ``splat``, its count (8 bytes,
+    little-endian) and its element: a zero gigabyte, however the source writes it, is compared without being made.
+    """
+    if not isinstance(data, Splat):
+        data = _splat(data, type) or data
+    elif len(data.element) * data.count <= INLINE_BYTES:
+        data = data.spread()
+    return digest(b"splat" + data.count.to_bytes(8, "little") + data.element if isinstance(data, Splat) else data)
+
+
+def _splat(data: bytes, type: ValueType) -> Splat | None:
+    bits = DTYPE_BITS.get(type.dtype) if isinstance(type, TensorType) else None
+    size = max(1, (bits or 0) // 8)
+    if bits is None or len(data) <= INLINE_BYTES or len(data) % size or data[-size:] != data[:size]:
+        return None
+    step = min(len(data) // size, 1 << 16) * size  # a chunk at a time: most values differ soon
+    chunk = data[:size] * (step // size)
+    if any(data[at : at + step] != chunk[: len(data) - at] for at in range(0, len(data), step)):
+        return None
+    return Splat(data[:size], len(data) // size)
 
 
 def _short(number: object) -> str:

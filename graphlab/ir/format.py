@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from graphlab.errors import FormatError, GraphlabError
-from graphlab.ir.constants import INLINE_BYTES, Constant, digest
+from graphlab.ir.constants import INLINE_BYTES, Constant, value_digest
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.graph import Call, Control, Graph, Operand
@@ -285,12 +285,13 @@ class _Decoder:
 
     def constant(self, record: dict[str, Any]) -> Constant:
         data = base64.b64decode(_text(record["bytes"]), validate=True) if "bytes" in record else None
-        if data is not None and (len(data), digest(data)) != (record["nbytes"], record["digest"]):
+        kind = self.type(record["type"])
+        if data is not None and (len(data), value_digest(data, kind)) != (record["nbytes"], record["digest"]):
             raise ValueError("a constant's bytes are not those its digest was taken of")
         reason = record.get("reason") or "" if data is not None else record.get("reason") or ONLY_DIGEST
         nbytes = record["nbytes"]
         return Constant(
-            self.type(record["type"]), data, digest=_optional_text(record["digest"]),
+            kind, data, digest=_optional_text(record["digest"]),
             nbytes=None if nbytes is None else _int(nbytes), reason=_text(reason),
         )  # fmt: skip
 

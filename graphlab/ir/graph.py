@@ -47,7 +47,7 @@ class Control:
         predicate: the operand slot a conditional decides on; for a loop, the slot of its first
             condition where it has one (TorchScript).
         condition: for a loop, (role, output) of the value that says whether it goes on.
-        trip_slot: the operand slot that holds the largest trip count.
+        trip_slot: the operand slot that holds the largest trip count, or that the loop takes an element of each time (a dataset).
         trip_count: the trip count where the source itself states it (the analyzers prove others); a string is a symbolic expression.
     """
 
@@ -192,6 +192,10 @@ class Graph(nx.MultiDiGraph):
     Cycles are legal (TF1 loops). All networkx algorithms work on it; attribute values are
     immutable, so networkx's shallow copies are safe.
     """
+
+    def __repr__(self) -> str:
+        named = f" {self.name}" if self.name else ""
+        return f"<{type(self).__name__}{named}: {len(self):,} node{'' if len(self) == 1 else 's'}>"
 
     @property
     def inputs(self) -> list[str]:

@@ -54,10 +54,16 @@ def _cell(value: Metric | None) -> str:
 
 
 def _fits(outcome: Outcome) -> str:
-    peak, device = _metric(outcome, "peak_bytes"), _metric(outcome, "device_bytes")
-    if not isinstance(peak, Measured) or not isinstance(device, Measured):
+    """By the peak, or where XLA does not tell it by all buffers together, which is no less."""
+    device = _metric(outcome, "device_bytes")
+    if not isinstance(device, Measured):
         return "-"
-    return f"{'yes' if peak.value <= device.value else 'no'}, {peak.value / device.value:.1%}"
+    peak = _metric(outcome, "peak_bytes")
+    if not isinstance(peak, Measured):
+        parts = [_metric(outcome, f"{name}_bytes") for name in ("argument", "output", "temp")]
+        peak = Measured(sum(part.value for part in parts if isinstance(part, Measured)), "bytes")
+    share = peak.value / device.value
+    return f"{'yes' if share <= 1 else 'no'}, {f'{share:.1%}' if share >= 0.001 else '< 0.1%'}"
 
 
 def _notes(outcomes: list[Outcome]) -> Iterator[str]:

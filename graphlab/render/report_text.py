@@ -73,6 +73,7 @@ def print_findings(out: Console, report: Report) -> None:
     groups: dict[tuple[str, Frame | str], list[Finding]] = {}
     for finding in found:
         groups.setdefault((finding.code, finding.where or finding.message), []).append(finding)
+    told = ""
     for same in list(groups.values())[:FINDINGS_SHOWN]:
         finding = same[0]
         line = Text("  ")
@@ -83,8 +84,9 @@ def print_findings(out: Console, report: Report) -> None:
         like = "at this place" if finding.where is not None else "like it"
         line.append(f"  (and {len(same) - 1} more {like})" if len(same) > 1 else "", "dim")
         out.print(line)
-        if finding.do:
+        if finding.do and finding.do != told:  # one piece of advice for many in a row is given once
             out.print(Text(f"        {finding.do}", "dim"))
+        told = finding.do
     hidden = sum(len(same) for same in list(groups.values())[FINDINGS_SHOWN:])
     if hidden:
         out.print(f"  ... and {hidden} more; --json has them all")
@@ -211,6 +213,10 @@ def _interesting(root: Module) -> list[Module]:
 
 
 def _constructs(constructs: tuple[Construct, ...], program: Program) -> Iterator[Text]:
+    opaque = sum(1 for _, node in program.each_node() if node.kind == "op" and "opaque" in node.effects)
+    if not constructs and opaque:
+        yield Text(f"none to be seen; what {count(opaque, 'opaque operation')} do{'es' if opaque == 1 else ''} is not known")
+        return
     if not constructs:
         yield Text("none: the same operations at every run" + (" of inputs of these shapes" if of_fixed_shapes(program) else ""))
         return
@@ -288,7 +294,7 @@ def _outcome(outcome: Outcome) -> Iterator[Text]:
         return
     results = outcome.results
     text = Text(f"{results.compiler}", "bold green")
-    text.append(f" for {results.target}  {results.version}")
+    text.append(f" for {results.target}{f'  {results.version}' if results.version else ''}")
     yield text
     told: list[str] = []
     metrics = [(name, value) for name, value in results.metrics if name not in OF_THE_TOOL]

@@ -9,8 +9,6 @@ from types import ModuleType
 from rich.console import Console
 from rich.text import Text
 
-NAMES_WIDTH = 100
-
 
 def print_targets(out: Console, compilers: Mapping[str, ModuleType]) -> None:
     """One line a compiler and platform: whether it is installed, its targets, the command that adds it."""
@@ -19,11 +17,6 @@ def print_targets(out: Console, compilers: Mapping[str, ModuleType]) -> None:
             missing: str | None = module.missing(platform)
             line = Text(f"{name:<12} {platform:<5} ", "bold")
             line.append("installed      " if missing is None else "not installed  ", "green" if missing is None else "yellow")
-            line.append(_names(list(group)))
+            line.append(" ".join(group))
             line.append("" if missing is None else f"  {missing}", "dim")
             out.print(line)
-
-
-def _names(targets: list[str]) -> str:
-    text = " ".join(targets)
-    return text if len(text) <= NAMES_WIDTH else text[: NAMES_WIDTH - 4] + " ..."

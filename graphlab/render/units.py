@@ -6,6 +6,7 @@ import math
 
 from graphlab.compilers.results import Measured
 
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -26,13 +27,7 @@ def metric(value: Measured) -> str:
     if value.unit == "bytes":
         return size_of(value.value)
     if value.unit == "seconds":
-        return (
-            f"{value.value:.3g} s"
-            if value.value >= 1
-            else f"{value.value * 1e3:.3g} ms"
-            if value.value >= 1e-3
-            else f"{value.value * 1e6:.3g} us"
-        )
+        return next(f"{value.value / scale:.3g} {unit}" for scale, unit in _TIMES if value.value >= scale or scale == _TIMES[-1][0])
     number = value.value
     for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
         if number >= scale:

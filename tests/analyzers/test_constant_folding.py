@@ -13,7 +13,7 @@ from graphlab.analyzers import constant_folding
 from graphlab.analyzers.constant_folding import Options, analyze
 from graphlab.ir.graph import Call, Control
 from graphlab.ir.program import NodeRef, Program
-from graphlab.ir.values import TensorType
+from graphlab.ir.values import OpaqueType, TensorType
 
 BIG = TensorType("float32", (64, 1024))
 
@@ -209,7 +209,41 @@ def test_a_node_that_waits_for_two_blockers_is_lost_to_neither(build: Any) -> No
         build.op("main", id, "my.op", "a", effects=("opaque",))
     build.op("main", "add", "t.add", "one", "two")
     build.output("main", "add")
-    assert [len(b.lost) for b in analyze(build.done()).blocked] == [0, 0]
+    assert [(len(b.nodes), len(b.lost)) for b in analyze(build.done()).blocked] == [(2, 0)]
+
+
+def test_blockers_of_one_kind_on_one_line_are_told_once_and_counted(build: Any) -> None:
+    build.constant("main", "a", [1.0] * 4)
+    for id, line in (("one", 3), ("two", 3), ("three", 4)):
+        build.op("main", id, "my.op", "a", effects=("opaque",), line=line)
+        build.op("main", f"{id}.neg", "t.neg", id)
+    build.output("main", "one.neg", "two.neg", "three.neg")
+    result = analyze(build.done())
+    told = {str(b.where): ([r.node for r in b.nodes], [r.node for r in b.lost]) for b in result.blocked}
+    assert told == {"model.py:3": (["one", "two"], ["one.neg", "two.neg"]), "model.py:4": (["three"], ["three.neg"])}
+    assert [(f.message, f.data["count"]) for f in result.findings] == [
+        ("2 my.op take constants alone but cannot be folded (opaque); 2 more operations cannot for their sake", 2),
+        ("my.op takes constants alone but cannot be folded (opaque); 1 more operation cannot for its sake", 1),
+    ]
+    assert [b["count"] for b in result.to_json()["blocked"]] == [2, 1]
+
+
+def test_state_and_files_are_no_constants(build: Any) -> None:
+    build.constant("main", "path", [1.0] * 4)
+    build.op("main", "handle", "tf.VarHandleOp", type=OpaqueType("resource"))
+    build.op("main", "read", "tf.ReadVariableOp", "handle", effects=("reads_state",))
+    build.op("main", "variable", "tf.VariableV2", effects=("reads_state",))
+    build.op("main", "restore", "tf.RestoreV2", "path", effects=("io",))
+    build.output("main", "read", "variable", "restore")
+    assert analyze(build.done()).blocked == ()
+
+
+@pytest.mark.parametrize(("canonical", "listed"), [("Identity", ["t.check"]), (None, [])])
+def test_a_check_of_a_constant_is_listed_and_what_comes_from_outside_is_not(build: Any, canonical: str | None, listed: list[str]) -> None:
+    build.constant("main", "a", [1.0] * 4)
+    build.op("main", "check", "t.check", "a", effects=("io",), canonical=canonical)
+    build.output("main", "check")
+    assert [b.op for b in analyze(build.done()).blocked] == listed
 
 
 def test_random_draws_are_listed_and_not_found_fault_with(build: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from graphlab.analyzers import control_flow
 from graphlab.ir.graph import Call, Control
 from graphlab.ir.program import NodeRef, Program
@@ -230,3 +232,21 @@ def test_a_capture_of_fixed_sizes_says_so(build: Any) -> None:
         one.input("main", "x", type)
         one.output("main", "x")
         assert control_flow.of_fixed_shapes(one.done(method=method)) is fixed
+
+
+@pytest.mark.parametrize("method", ["export", "read"])
+def test_a_program_read_from_a_file_is_not_told_to_be_traced(build: Any, method: str) -> None:
+    build.input("main", "x")
+    build.input("main", "n", build.INT)
+    build.op(
+        "main", "loop", "t.for", "n", "x",
+        calls={"body": Call("body", (None, 1), (0,), ((0, 1),))}, control=Control("loop", trip_slot=0),
+    )  # fmt: skip
+    build.output("main", "loop")
+    build.input("body", "i", build.INT)
+    build.input("body", "v")
+    build.op("body", "neg", "t.neg", "v")
+    build.output("body", "neg")
+    (finding,) = control_flow.analyze(build.done(method=method)).findings
+    assert finding.code == "GL202"
+    assert ("trace" in finding.do, "converted" in finding.do) == (method == "export", method == "read")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from graphlab.analyzers import fidelity
+from graphlab.capture.missing import missing_data
 from graphlab.ir.frames import Frame
 from graphlab.ir.frozen import frozen
 from graphlab.ir.graph import Call, Control
@@ -40,6 +41,18 @@ def test_a_tracer_warning_is_told_with_its_line(build: Any) -> None:
 def test_a_failed_check_is_an_error_without_a_line(build: Any) -> None:
     (finding,) = fidelity.analyze(plain(build, notes=(frozen(kind="trace-check", text="they differ"),))).findings
     assert (finding.code, finding.where) == ("GL105", None)
+
+
+def test_weights_that_are_not_there_are_one_finding(build: Any) -> None:
+    notes = missing_data({"a.bin": (2, "there is no 'a.bin'"), "b.bin": (1, "there is no 'b.bin'")})
+    (finding,) = fidelity.analyze(plain(build, notes=notes)).findings
+    assert (finding.code, finding.where) == ("GL109", None)
+    assert finding.message == "3 weights have no values: there is no 'a.bin', and of 1 more file likewise"
+    assert finding.data == {"count": 3, "files": ("a.bin", "b.bin")}
+
+
+def test_where_nothing_is_missing_nothing_is_told() -> None:
+    assert missing_data({}) == ()
 
 
 def test_notes_of_other_kinds_are_not_its_business(build: Any) -> None:

@@ -33,7 +33,7 @@ CASES = [
     (b"digraph G {\n", "Graphviz"),
     (zipped("readme.txt"), "a zip archive of readme.txt"),
     (zipped("a.npy"), "NumPy arrays"),
-    (b"PK\x03\x04 and no more", "whose directory is broken"),
+    (b"PK\x03\x04 and no more", "cut short or damaged"),
     (b" \n", "blank text"),
     (b"\xff\xfe\x00", "the first ff fe 00"),
     (b"module for tea", "'module for tea'"),

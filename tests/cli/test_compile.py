@@ -55,11 +55,29 @@ def test_targets_stand_side_by_side(module: str, capsys: pytest.CaptureFixture[s
     assert flops == {2 * 256 * 512 * 128 + 256 * 128}
 
 
-def test_a_target_that_cannot_be_compiled_for_is_told_and_the_code_is_2(module: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compile", module, "--target", "cpu", "--target", "tpu:v9"]) == 2
+def test_a_target_that_cannot_be_compiled_for_is_told_and_the_code_is_2(
+    module: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xla_targets, "find_spec", lambda name: None if name == "libtpu" else object())
+    assert main(["compile", module, "--target", "cpu", "--target", "tpu:v5e"]) == 2
     out = capsys.readouterr().out
     assert "33.6 Mflops" in out
-    assert "there is no such target" in out
+    assert "pip install 'graphlab[xla-tpu]'" in out
+
+
+@pytest.mark.parametrize(("target", "do"), [("tpu:v9", "tpu:v5e"), ("h100", "did you mean cuda:h100?"), ("cuda:h100:0", "cuda:h100:8")])
+def test_a_target_that_is_none_is_an_error_before_anything_is_compiled(
+    module: str, capsys: pytest.CaptureFixture[str], target: str, do: str
+) -> None:
+    assert main(["compile", module, "--target", "cpu", "--target", target]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert do in captured.err
+
+
+def test_a_compiler_that_does_not_take_the_file_says_so(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", module, "--compiler", "grappler"]) == 2
+    assert "grappler does not take it" in capsys.readouterr().err
 
 
 def test_a_target_that_no_compiler_has_is_an_error(module: str, capsys: pytest.CaptureFixture[str]) -> None:

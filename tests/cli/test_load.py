@@ -66,3 +66,15 @@ def test_a_python_file_is_not_loaded(capsys: pytest.CaptureFixture[str]) -> None
 def test_trust_is_refused_where_no_framework_reads_better(module: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["load", str(module), "--trust"]) == 2
     assert "read without one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["load", "inspect"])
+def test_nothing_is_saved_under_another_formats_name(command: str, module: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, str(module), "--save", str(module)]) == 2
+    assert module.read_text() == ADD
+    assert "add.graphlab" in capsys.readouterr().err
+
+
+def test_an_empty_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["load", ""]) == 2
+    assert "empty" in capsys.readouterr().err

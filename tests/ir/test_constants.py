@@ -5,9 +5,10 @@ import hashlib
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from graphlab.errors import ValueUnavailable
-from graphlab.ir.constants import INLINE_BYTES, Constant
+from graphlab.ir.constants import INLINE_BYTES, Constant, Splat
 from graphlab.ir.values import OpaqueType, TensorType
 
 
@@ -68,3 +69,20 @@ def test_constants_are_equal_by_type_and_bytes() -> None:
     assert one != Constant(TensorType("int8", (1,)), b"a")
     assert Constant(TensorType("uint8", (1,)), None) != Constant(TensorType("uint8", (1,)), None)
     assert hash(one) == hash(Constant(TensorType("uint8", (1,)), b"a"))
+
+
+def test_one_element_for_all_is_compared_without_being_spread() -> None:
+    kind = TensorType("float32", (1 << 20, 1 << 20))
+    huge = Constant(kind, lambda: Splat(bytes(4), 1 << 40))  # 4 TiB
+    assert huge == Constant(kind, lambda: Splat(bytes(4), 1 << 40))
+    assert huge != Constant(kind, lambda: Splat(b"\0\0\x80\x3f", 1 << 40))
+
+
+@given(st.binary(min_size=4, max_size=4), st.integers(1, 3000), st.integers(0, 3000 * 4 - 1), st.booleans())
+def test_a_digest_does_not_depend_on_how_the_source_writes_equal_elements(element: bytes, count: int, at: int, changed: bool) -> None:
+    kind = TensorType("float32", (count,))
+    plain = bytearray(element * count)
+    if changed:
+        plain[at % len(plain)] ^= 1
+    assert (Constant(kind, bytes(plain)).digest == Constant(kind, lambda: Splat(element, count)).digest) is not changed
+    assert Constant(kind, lambda: Splat(element, count)).bytes() == element * count

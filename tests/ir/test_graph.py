@@ -134,3 +134,9 @@ def test_inputs_come_by_index_and_the_output_is_one() -> None:
     graph.add("out", kind="output")
     assert graph.inputs == ["a", "b"]
     assert graph.output == "out"
+
+
+def test_a_graph_is_told_by_its_name_and_number_of_nodes(chain: Graph) -> None:
+    assert repr(chain) == f"<Graph {chain.name}: {chain.number_of_nodes()} nodes>"
+    assert repr(chain.subgraph(["x"])) == f"<Graph {chain.name}: 1 node>"
+    assert repr(Graph()) == "<Graph: 0 nodes>"

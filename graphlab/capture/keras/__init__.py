@@ -14,6 +14,7 @@ from graphlab.capture.keras.config import Model, Parser, parse_json
 from graphlab.capture.keras.graph import Builder
 from graphlab.capture.keras.tfjs import is_layers_model, manifest_weights
 from graphlab.capture.keras.weights import Store, by_name, from_groups, from_legacy
+from graphlab.capture.missing import missing_data
 from graphlab.capture.select import chosen
 from graphlab.errors import FormatError
 from graphlab.ir.frozen import FrozenDict, frozen
@@ -80,7 +81,7 @@ def _saved(file: File, select: str | None) -> Program:
     model = parser.model(given)
     weights = member(_WEIGHTS)
     store = from_groups(model, None if weights is None else Hdf5(weights).root)
-    notes = [] if weights else [FrozenDict({"kind": "missing data", "text": f"it holds no {_WEIGHTS}"})]
+    notes = list(missing_data({} if weights else {_WEIGHTS: (None, f"it holds no {_WEIGHTS}")}))
     training = parser.frozen(given.get("compile_config"), "compile_config")
     return _program(file, model, store, parser, "keras archive", metadata.get("keras_version"), training, notes, select)
 
@@ -104,7 +105,8 @@ def _hdf5(file: File, select: str | None) -> Program:
     store = Store() if held is None else from_legacy(model, held)
     training = attributes.get("training_config")
     compiled = parser.frozen(parse_json(training, file, "training_config"), "training_config") if isinstance(training, str) else None
-    return _program(file, model, store, parser, "keras h5", attributes.get("keras_version"), compiled, [], select)
+    notes = list(missing_data({"model_weights": (None, "it holds no group 'model_weights'")} if held is None else {}))
+    return _program(file, model, store, parser, "keras h5", attributes.get("keras_version"), compiled, notes, select)
 
 
 def _json(file: File, select: str | None) -> Program:
@@ -120,7 +122,7 @@ def _json(file: File, select: str | None) -> Program:
     parser = Parser(file, KNOWN)
     model = parser.model(_object(config, file, "model_config"))
     weights, missing = manifest_weights(file, given.get("weightsManifest"))
-    notes = [FrozenDict({"kind": "missing data", "text": f"the weights' file '{name}' is not beside it", "file": name}) for name in missing]
+    notes = list(missing_data({path: (count, f"the weights' file '{path}' is not beside it") for path, count in missing.items()}))
     training = parser.frozen(topology.get("training_config", given.get("trainingConfig")), "training_config")
     version = topology.get("keras_version") or given.get("generatedBy")
     return _program(file, model, by_name(model, weights), parser, "tfjs layers model", version, training, notes, select)

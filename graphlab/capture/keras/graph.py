@@ -116,7 +116,8 @@ class _Region:
             data = self._attributes(layer, LayerCall(()), id)
             if layer.added:
                 del data["attrs"]
-            self._graph.add(id, **{**data, "kind": "input", "index": inputs[layer.name], "outputs": (_stated(layer) or _UNKNOWN,)})
+            own = {"kind": "input", "index": inputs[layer.name], "outputs": (_stated(layer) or _UNKNOWN,), "scope": self._scope}
+            self._graph.add(id, **{**data, **own})
             self._calls[layer.name, 0] = id
             return
         for number, call in enumerate(layer.calls or (LayerCall(()),)):
@@ -141,7 +142,7 @@ class _Region:
         ):
             effects = ("random",)
         data: dict[str, Any] = {
-            "kind": "op", "op": op, "attrs": FrozenDict(attrs), "effects": effects, "scope": self._scope,
+            "kind": "op", "op": op, "attrs": FrozenDict(attrs), "effects": effects, "scope": f"{self._prefix}{layer.name}",
             "canonical": None if layer.custom else _canonical(layer, info.canonical), "synthetic": layer.added,
         }  # fmt: skip
         if id != layer.name:
@@ -161,8 +162,9 @@ class _Region:
         model = self._model
         id = self._ids.take(model.name)
         self._graph.add(
-            id, kind="op", op=f"keras.{model.kind}", attrs=model.config, effects=("opaque",), outputs=(_UNKNOWN,), synthetic=True
-        )
+            id, kind="op", op=f"keras.{model.kind}", attrs=model.config, effects=("opaque",), outputs=(_UNKNOWN,), synthetic=True,
+            scope=f"{self._prefix}{model.name}",
+        )  # fmt: skip
         self._calls[model.name, 0] = id
         source = self._ids.take("inputs")
         type = _UNKNOWN if model.input_dims is None else TensorType("float32", model.input_dims)
@@ -262,7 +264,11 @@ class _Region:
             name = f"{self._prefix}{owner}/{weight.name}" if owner else f"{self._prefix}{weight.name}"
             id = self._ids.take(name)
             attrs = FrozenDict({"role": "buffer"}) if weight.buffer else EMPTY
-            own = {} if name == id else {"name": name}
+            own: dict[str, Any] = {} if name == id else {"name": name}
+            if owner:
+                own["scope"] = f"{self._prefix}{owner}"
+            if weight.stored:
+                own["meta"] = FrozenDict({"stored": weight.stored})
             self._graph.add(id, kind="parameter", outputs=(weight.value.type,), value=weight.value, attrs=attrs, synthetic=True, **own)
             made.append(id)
         return made

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
 from graphlab.capture.file import File
 from graphlab.capture.keras.config import shape_dims
+from graphlab.capture.keras.weights import Weight
+from graphlab.capture.tfjs_weights import Stored
 from graphlab.errors import FormatError, GraphlabError
 from graphlab.ir.constants import Constant
-from graphlab.ir.values import Quantization, TensorType
+from graphlab.ir.values import TensorType
 
 _KEYS = re.compile(rb'"(modelTopology|class_name|model_config)"\s*:')
 _GRAPH = re.compile(rb'"modelTopology"\s*:\s*\{\s*"(node|versions|library)"\s*:')
 _DTYPES = ("float32", "int32", "bool", "string", "complex64", "float16", "uint8", "uint16", "int8", "int16", "int64", "uint32")
+_QUANTIZED = ("uint8", "uint16", "int8", "int16", "int32")
 _SEEN = 1 << 16  # bytes of the file that are looked at to tell it
 
 
@@ -35,14 +39,14 @@ def is_layers_model(file: File) -> bool:
     return b"class_name" in keys and re.match(rb'\{\s*"(class_name|module|config|name|backend|keras_version)"\s*:', head) is not None
 
 
-def manifest_weights(file: File, manifest: Any) -> tuple[list[tuple[str, Constant]], list[str]]:
-    """The weights by name, their bytes fetched when asked for; and the names of files that are not there.
+def manifest_weights(file: File, manifest: Any) -> tuple[list[Weight], dict[str, int]]:
+    """The weights by name, their bytes fetched when asked for; and of files that are not there, how many they leave without.
 
     Raises:
         FormatError: the manifest is damaged.
     """
-    found: list[tuple[str, Constant]] = []
-    missing: list[str] = []
+    found: list[Weight] = []
+    missing: dict[str, int] = {}
     if not isinstance(manifest, list):
         return found, missing
     for group in manifest:
@@ -55,17 +59,25 @@ def manifest_weights(file: File, manifest: Any) -> tuple[list[tuple[str, Constan
             shard = _beside(file, path)
             if shard is None:
                 lost = lost or path
-                missing.append(path)
             else:
                 shards.append(shard)
+        if lost:
+            missing[lost] = missing.get(lost, 0) + len(weights)
         offset = 0
         for weight in weights:
-            name, type, length = _weight(file, weight)
+            name, type, stored = _weight(file, weight)
+            length = replace(type, dtype=stored.dtype).nbytes
+            said = "" if stored.dtype == type.dtype else str(stored)
             if lost or length is None:
                 reason = f"the file '{lost}' is not there" if lost else "its size is not known"
-                found.append((name, Constant(type, None, reason=reason)))
+                value = Constant(type, None, reason=reason)
+            elif said:
+                value = Constant(
+                    type, partial(_expanded, _piece(file, name, shards, offset, length), stored, type.dtype), nbytes=type.nbytes
+                )
             else:
-                found.append((name, Constant(type, _piece(file, name, shards, offset, length))))
+                value = Constant(type, _piece(file, name, shards, offset, length))
+            found.append(Weight(name, value, stored=said))
             if length is None:  # a string tensor: where the next one begins is not known
                 lost = lost or "behind a tensor of unknown size"
                 length = 0
@@ -73,24 +85,26 @@ def manifest_weights(file: File, manifest: Any) -> tuple[list[tuple[str, Constan
     return found, missing
 
 
-def _weight(file: File, given: Any) -> tuple[str, TensorType, int | None]:
-    """Name, type as stored, and bytes."""
+def _weight(file: File, given: Any) -> tuple[str, TensorType, Stored]:
+    """Name, type, and how it lies in the file."""
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         _fail(file, "a weight has no name")
     name: str = given["name"]
     dims, dtype = shape_dims(given.get("shape")), given.get("dtype")
     if dims is None or None in dims or dtype not in _DTYPES:
         _fail(file, f"the weight '{name}' has no shape or type")
-    quantized = given.get("quantization")
-    kind = TensorType(dtype, dims)
-    if isinstance(quantized, dict) and quantized.get("dtype") in _DTYPES:
-        scale, low = quantized.get("scale"), quantized.get("min")
-        how = None
-        if isinstance(scale, (int, float)) and isinstance(low, (int, float)) and scale:
-            zero = -low / scale  # real = scale * stored + min, and min is a whole number of steps
-            how = Quantization((float(scale),), (round(zero) if abs(zero) < 1 << 31 else 0,), expressed=dtype)
-        kind = TensorType(quantized["dtype"], dims, quantization=how)
-    return name, kind, kind.nbytes
+    type, quantized = TensorType(dtype, dims), given.get("quantization")
+    if quantized is None:
+        return name, type, Stored(dtype)
+    coded, scale, low = (quantized.get(key) for key in ("dtype", "scale", "min")) if isinstance(quantized, dict) else (None, None, None)
+    scaled = all(isinstance(number, (int, float)) and abs(number) < 1e300 for number in (scale, low))
+    if dtype == "string" or not (coded == "float16" or (coded in _QUANTIZED and scaled)):
+        _fail(file, f"the weight '{name}' is quantized in no known way")
+    return name, type, Stored("float16") if coded == "float16" else Stored(str(coded), float(scale or 0), float(low or 0))
+
+
+def _expanded(data: Callable[[], bytes] | bytes, stored: Stored, dtype: str) -> bytes:
+    return stored.expanded(data() if callable(data) else data, dtype)
 
 
 def _piece(file: File, name: str, shards: list[File], offset: int, length: int) -> Callable[[], bytes] | bytes:

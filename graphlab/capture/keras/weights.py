@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphlab.capture.hdf5 import Dataset, Group
 from graphlab.capture.keras.config import Layer, Model
@@ -36,11 +36,15 @@ _BUFFERS = ("moving_mean", "moving_variance", "moving_stddev", "seed_generator",
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One array: its name within the layer, and whether training sets it (else it is a statistic or a seed)."""
+    """One array: its name within the layer, and whether training sets it (else it is a statistic or a seed).
+
+    ``stored`` says how it lies in the file, where that is another type than its own.
+    """
 
     name: str
     value: Constant
     buffer: bool = False
+    stored: str = ""
 
 
 @dataclass(slots=True)
@@ -104,37 +108,42 @@ def from_legacy(model: Model, group: Group) -> Store:
         if held is None:
             continue
         found = [(path, array) for path in _listed(held, "weight_names") if isinstance(array := held.get(path), Dataset)]
-        weights = [(path, constant(array)) for path, array in found]
+        weights = [Weight(path, constant(array)) for path, array in found]
         layer = layers.get(name)
         if layer is None:
-            store.rest += [Weight(path, value) for path, value in weights]
+            store.rest += weights
         elif layer.model is not None:
             store.nested[name] = by_name(layer.model, weights)
         else:
-            store.own[name] = [Weight(_short(path, name), value, _is_buffer(path)) for path, value in weights]
+            store.own[name] = [_named(weight, name) for weight in weights]
     return store
 
 
-def by_name(model: Model, weights: Sequence[tuple[str, Constant]]) -> Store:
-    """Weights of a model's layers by the layer's name in the path of theirs."""
+def by_name(model: Model, weights: Sequence[Weight]) -> Store:
+    """Weights of a model's layers by the layer's name in the path that is theirs."""
     store = Store()
     layers = {layer.name: layer for layer in model.layers}
-    inner: dict[str, list[tuple[str, Constant]]] = {}
+    inner: dict[str, list[Weight]] = {}
     owners = {name: layer.name for layer in model.layers if layer.model is not None for name in _names(layer.model)}
-    for path, value in weights:
-        parts = path.split("/")
+    for weight in weights:
+        parts = weight.name.split("/")
         owner = next((part for part in parts if part in layers), None) or next((owners[part] for part in parts if part in owners), None)
         if owner is None:
-            store.rest.append(Weight(path, value, _is_buffer(path)))
+            store.rest.append(replace(weight, buffer=_is_buffer(weight.name)))
         elif layers[owner].model is not None:
-            inner.setdefault(owner, []).append((path, value))
+            inner.setdefault(owner, []).append(weight)
         else:
-            store.own.setdefault(owner, []).append(Weight(_short(path, owner), value, _is_buffer(path)))
+            store.own.setdefault(owner, []).append(_named(weight, owner))
     for name, held in inner.items():
         nested = layers[name].model
         if nested is not None:
             store.nested[name] = by_name(nested, held)
     return store
+
+
+def _named(weight: Weight, layer: str) -> Weight:
+    """A weight named by its path, as its layer's."""
+    return replace(weight, name=_short(weight.name, layer), buffer=_is_buffer(weight.name))
 
 
 def _names(model: Model) -> Iterator[str]:

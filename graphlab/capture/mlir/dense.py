@@ -12,8 +12,8 @@ import numpy as np
 
 from graphlab.capture.mlir.lexer import STRING, unescape
 from graphlab.errors import ValueUnavailable
-from graphlab.ir.constants import Constant
-from graphlab.ir.values import TensorType, ValueType
+from graphlab.ir.constants import Constant, Splat
+from graphlab.ir.values import DTYPE_BITS, TensorType, ValueType
 
 INLINE_ELEMENTS = 64
 """Dense attributes up to this size become tuples, larger ones constants."""
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[-+]?0x[0-9A-Fa-f]++|[-+]?\d++(?:\.\d*+(?:[eE][-+]?\d++)?
 _LARGEST = 1 << 31  # bytes that a splat is spread over; beyond it only the type is told
 
 
-def text_bytes(text: str, kind: TensorType) -> bytes:
+def text_bytes(text: str, kind: TensorType) -> bytes | Splat:
     """Bytes of what stands between ``dense<`` and ``>``, in C order.
 
     Raises:
@@ -51,7 +51,7 @@ def text_bytes(text: str, kind: TensorType) -> bytes:
     return _spread(values, kind)
 
 
-def packed_bytes(data: bytes, kind: TensorType) -> bytes:
+def packed_bytes(data: bytes, kind: TensorType) -> bytes | Splat:
     """Bytes of MLIR's own buffer in C order: one element's stand for all, and truth values may be packed eight to a byte.
 
     Raises:
@@ -70,7 +70,7 @@ def packed_bytes(data: bytes, kind: TensorType) -> bytes:
     return _spread(np.frombuffer(data, dtype), kind) if len(data) == dtype.itemsize else _refuse(kind, len(data))
 
 
-def constant(kind: ValueType, load: Callable[[], bytes] | bytes) -> Constant:
+def constant(kind: ValueType, load: Callable[[], bytes | Splat] | bytes) -> Constant:
     """A constant of a dense attribute. ``load`` gives its bytes in C order."""
     if not isinstance(kind, TensorType) or kind.elements is None:
         return Constant(kind, None, reason="it is no dense array of known shape")
@@ -111,9 +111,10 @@ def strings(text: str, kind: TensorType) -> Constant:
     return Constant(kind, "\n".join(unescape(found[1]) for found in STRING.finditer(text)).encode("utf-8", "replace"))
 
 
-def sparse_bytes(indices: tuple[Any, ...], values: bytes, kind: TensorType) -> bytes:
+def sparse_bytes(indices: tuple[Any, ...], values: bytes | Splat, kind: TensorType) -> bytes:
     """Bytes of ``sparse<indices, values>`` as a dense array."""
     dtype = _numpy_dtype(kind)
+    values = values.element if isinstance(values, Splat) else values  # one value stands for all places here too
     shape = _shape(kind)
     whole = np.zeros(shape, dtype)
     given = np.frombuffer(values, dtype)
@@ -133,10 +134,11 @@ def _bits(data: bytes, count: int) -> bytes:
     return np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[:count].tobytes()
 
 
-def _spread(values: np.ndarray[Any, Any], kind: TensorType) -> bytes:
+def _spread(values: np.ndarray[Any, Any], kind: TensorType) -> bytes | Splat:
     shape = _shape(kind)
     if len(values) == 1:
-        return np.ascontiguousarray(np.broadcast_to(values[0], shape)).tobytes()
+        splat = Splat(values.tobytes(), prod(shape))
+        return splat if kind.dtype in DTYPE_BITS else splat.spread()
     if len(values) != prod(shape):
         _refuse(kind, len(values))
     return np.ascontiguousarray(values).tobytes()

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphlab.capture.file import File
+from graphlab.capture.missing import missing_data
 from graphlab.capture.onnx import origin
 from graphlab.capture.onnx.attributes import Attributes, properties
-from graphlab.capture.onnx.region import Function, Key, Model, Region, plain_domain
+from graphlab.capture.onnx.region import Function, Key, Model, Region
 from graphlab.capture.onnx.tensors import Tensors
 from graphlab.capture.onnx.types import Types
+from graphlab.capture.onnx.versions import Opsets, imported, plain_domain
 from graphlab.capture.proto import Parsed, Schema
 from graphlab.capture.unique import Names
 from graphlab.errors import FormatError
@@ -45,14 +47,14 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
     main = names.take(model.graph.name or "main")
     functions = _functions(model.functions, names, file)
     attributes, stacks = Attributes(tensors, types, file.name), origin.Stacks(frames)
-    shared = Model(file.name, tensors, types, attributes, stacks, _opset(model), functions, bool(model.configuration), names)
+    shared = Model(file.name, tensors, types, attributes, stacks, _opsets_of(model), functions, bool(model.configuration), names)
     region = Region(shared, main)
     shared.graphs[main] = Graph(name=main)
     region.read_graph(model.graph, defaults=True)
     for function in model.functions:
         name = functions[_key(function)].graph
         shared.graphs[name] = Graph(name=name)
-        Region(shared, name).read_function(function)
+        Region(shared, name, opsets=FrozenDict({**shared.opsets, **imported(function.opset_import)})).read_function(function)
     signatures = {main: _signature(region)}
     shared.globals = region
     for i, training in enumerate(model.training_info):
@@ -66,7 +68,7 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
             producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
             path=file.name,
             digest=digest(bytes(file.view())) if file.size <= DIGEST_BYTES else None,
-            notes=tuple(frozen(kind="missing data", text=why, file=location) for location, why in tensors.missing.items()),
+            notes=missing_data(tensors.missing),
         ),
         signatures=signatures,
         dims=types.dims,
@@ -75,10 +77,10 @@ def program(parsed: Parsed, file: File, plain: Schema, *, packed: bool, format: 
     )
 
 
-def _opset(model: Any) -> int:
-    """The version of ONNX's own operators; before IR version 3 there was the first alone."""
-    versions = [entry.version for entry in model.opset_import if not plain_domain(entry.domain)]
-    return versions[0] if versions else 1 if 0 < model.ir_version < 3 else 0
+def _opsets_of(model: Any) -> Opsets:
+    """The opsets that a model asks for; before IR version 3 there was the first of ONNX's own alone."""
+    first = {"": 1} if 0 < model.ir_version < 3 else {}
+    return FrozenDict({**first, **imported(model.opset_import)})
 
 
 def _key(function: Any) -> Key:

@@ -16,6 +16,7 @@ from graphlab.capture.onnx.bodies import Body, Site
 from graphlab.capture.onnx.sharding import configurations, sharded, shardings
 from graphlab.capture.onnx.tensors import Tensors
 from graphlab.capture.onnx.types import OMITTED, UNKNOWN, Types
+from graphlab.capture.onnx.versions import Opsets, plain_domain, since_version
 from graphlab.capture.unique import Names
 from graphlab.errors import FormatError
 from graphlab.ir.constants import Constant
@@ -50,21 +51,14 @@ class Model:
     types: Types
     attributes: Attributes
     stacks: origin.Stacks
-    opset: int
+    opsets: Opsets
     functions: Mapping[Key, Function]
     has_devices: bool = False
     names: Names = field(default_factory=Names)
     graphs: dict[str, Graph] = field(default_factory=dict)
-    ops: dict[Key, _Operator] = field(default_factory=dict)
+    ops: dict[Opsets, dict[Key, _Operator]] = field(default_factory=dict)
     scopes: dict[str, str] = field(default_factory=dict)
     globals: Region | None = None
-
-    def operator(self, domain: str, op_type: str, overload: str) -> _Operator:
-        key = (domain, op_type, overload)
-        found = self.ops.get(key)
-        if found is None:
-            found = self.ops[key] = _operator(domain, op_type, self.functions.get((plain_domain(domain), op_type, overload)))
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +68,25 @@ class _Operator:
     effects: tuple[str, ...]
     function: Function | None
     quantizes: bool
+    version: FrozenDict[str, Any]
+    """The attribute that says which definition of it is meant."""
 
 
-def plain_domain(domain: str) -> str:
-    """``ai.onnx`` is another spelling of the empty domain."""
-    return "" if domain == "ai.onnx" else domain
-
-
-def _operator(domain: str, op_type: str, function: Function | None) -> _Operator:
-    domain = plain_domain(domain)
+def _operator(key: Key, functions: Mapping[Key, Function], opsets: Opsets) -> _Operator:
+    domain, op_type, overload = plain_domain(key[0]), key[1], key[2]
+    function = functions.get((domain, op_type, overload))
     op = f"onnx.{domain}.{op_type}" if domain else f"onnx.{op_type}"
     info = lookup(op)
     effects = info.effects if op in KNOWN or function is not None else ("opaque",)
-    return _Operator(op, info.canonical, effects, function, op in quantization.OPERATORS)
+    version = since_version(domain, op_type, opsets.get(domain, 0)) if function is None else None
+    told = EMPTY if version is None else FrozenDict({"since_version": version})
+    return _Operator(op, info.canonical, effects, function, op in quantization.OPERATORS, told)
 
 
 class Region:
-    """Reads one graph; ``outer`` is the one around it."""
+    """Reads one graph; ``outer`` is the one around it. ``opsets`` are a function's own, else those around or the model's."""
 
-    def __init__(self, model: Model, name: str, outer: Region | None = None) -> None:
+    def __init__(self, model: Model, name: str, outer: Region | None = None, opsets: Opsets | None = None) -> None:
         self.name = name
         self.inputs: list[tuple[str, str]] = []
         """The graph's own inputs: their ids and the values' names."""
@@ -101,6 +95,8 @@ class Region:
         """The values it takes from around it."""
         self._model = model
         self._outer = outer
+        self._opsets: Opsets = opsets if opsets is not None else model.opsets if outer is None else outer._opsets
+        self._operators = model.ops.setdefault(self._opsets, {})
         self._ids = Names()
         self._heads: list[tuple[str, dict[str, Any]]] = []
         self._nodes: list[tuple[str, dict[str, Any]]] = []
@@ -269,7 +265,10 @@ class Region:
 
     def _node(self, id: str, node: Any, data: dict[str, Any], given: list[str]) -> None:
         model = self._model
-        operator = model.operator(node.domain, node.op_type, node.overload)
+        key = node.domain, node.op_type, node.overload
+        operator = self._operators.get(key)
+        if operator is None:
+            operator = self._operators[key] = _operator(key, model.functions, self._opsets)
         data["op"] = operator.op
         if operator.canonical is not None:
             data["canonical"] = operator.canonical
@@ -306,6 +305,8 @@ class Region:
             data["outputs"] = tuple(types)
         if model.has_devices and node.device_configurations:
             attrs = self._devices(node, attrs)
+        if operator.version and data["kind"] == "op":
+            attrs = FrozenDict({**operator.version, **attrs}) if attrs else operator.version
         if attrs:
             data["attrs"] = attrs
         if graphs:
@@ -335,7 +336,7 @@ class Region:
         if len(inputs) > 2 and inputs[2]:
             mode = self.constant(inputs[2])
             return mode is None or not mode.available or mode.bytes() != b"\0"
-        return 0 < self._model.opset <= 6 and not attrs.get("is_test")
+        return 0 < self._opsets.get("", 0) <= 6 and not attrs.get("is_test")
 
     def _devices(self, node: Any, attrs: FrozenDict[str, Any] | None) -> FrozenDict[str, Any]:
         for value, text in shardings(node):
@@ -358,7 +359,7 @@ class Region:
                     self._edges.append((src, id, port, slots[value]))
             found[role] = Body(name, len(inner.inputs) - len(inner.captured), len(inner.results), tuple(inner.captured))
         types = {slot: self.type(value) for slot, value in enumerate(inputs) if value}
-        site = Site(data["op"], inputs, types, len(data.get("outputs", ())), data.get("attrs", EMPTY), self._model.opset)
+        site = Site(data["op"], inputs, types, len(data.get("outputs", ())), data.get("attrs", EMPTY), self._opsets.get("", 0))
         data["calls"], control = bodies.wire(site, found, slots)
         if control is not None:
             data["control"] = control

@@ -52,9 +52,9 @@ class Tensors:
         self._types: dict[tuple[int, tuple[int, ...]], TensorType] = {}
 
     @property
-    def missing(self) -> FrozenDict[str, str]:
-        """Files beside the model that tensors lie in and that cannot be read: name → why."""
-        return frozen(self._beside.missing)
+    def missing(self) -> dict[str, tuple[int, str]]:
+        """Files beside the model that tensors lie in and that cannot be read: name → how many tensors, and why."""
+        return self._beside.missing
 
     def constant(self, tensor: Any) -> Constant:
         """A tensor's value.
@@ -139,7 +139,7 @@ class _Beside:
     def __init__(self, file: File) -> None:
         self._file = file
         self._known: dict[str, File | str] = {}
-        self.missing: dict[str, str] = {}
+        self.missing: dict[str, tuple[int, str]] = {}
 
     def slice(self, location: str, offset: int, length: int, wrong: Callable[[str], FormatError]) -> Data | str:
         """The loader of a tensor's bytes, or why they cannot be had."""
@@ -147,13 +147,16 @@ class _Beside:
         if known is None:
             known = self._known[location] = self._find(location, wrong)
         if isinstance(known, str):
-            self.missing.setdefault(location, known)
-            return known
+            return self._lost(location, known)
         if offset + length > known.size:
             short = f"'{location}' has {known.size:,} bytes, and the tensor's end at {offset + length:,}"
-            self.missing.setdefault(location, short)
-            return short
+            return self._lost(location, short)
         return known.slice(offset, length)
+
+    def _lost(self, location: str, why: str) -> str:
+        count, first = self.missing.get(location, (0, why))
+        self.missing[location] = count + 1, first
+        return why
 
     def _find(self, location: str, wrong: Callable[[str], FormatError]) -> File | str:
         parts = location.replace("\\", "/").split("/")

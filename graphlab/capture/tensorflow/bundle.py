@@ -46,10 +46,19 @@ class Bundle:
     shards: tuple[File | None, ...]
     little: bool
     _slices: Mapping[bytes, Any] = field(default_factory=dict, repr=False)
+    _prefix: str = ""
 
     def type(self, key: str) -> ValueType:
         entry = self.entries[key]
         return value_type(entry.dtype, shape_dims(entry.shape))
+
+    def lost(self, key: str) -> str | None:
+        """The data file that holds a part of the tensor and is not there."""
+        entry = self.entries[key]
+        for part in [held for _, held in self._parts(key)] if entry.slices else [entry]:
+            if 0 <= part.shard_id < len(self.shards) and self.shards[part.shard_id] is None:
+                return f"{self._prefix}.{_shard_name(part.shard_id, len(self.shards))}"
+        return None
 
     def constant(self, key: str, spec: str = "") -> Constant:
         """The tensor of a key, behind a loader.
@@ -150,8 +159,12 @@ def read_bundle(index: File, shard: Shard) -> Bundle:
     if header is None or not 0 < header.num_shards <= _MOST_SHARDS:
         raise _damaged(index, "it has no header, or one without a sound number of shards")
     count = header.num_shards
-    shards = tuple(shard(f"data-{number:05d}-of-{count:05d}") for number in range(count))
-    return Bundle(entries, shards, header.endianness == 0, slices)
+    shards = tuple(shard(_shard_name(number, count)) for number in range(count))
+    return Bundle(entries, shards, header.endianness == 0, slices, index.path.name.removesuffix(".index"))
+
+
+def _shard_name(number: int, count: int) -> str:
+    return f"data-{number:05d}-of-{count:05d}"
 
 
 def _damaged(index: File, found: str, at: int = 0) -> FormatError:

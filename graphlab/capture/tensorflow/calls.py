@@ -26,6 +26,9 @@ _FORMS: dict[str, tuple[Mapping[str, str], int]] = {
 _LOOPS = ("While", "StatelessWhile", "_While", "XlaWhile")
 _CONDITIONALS = ("XlaIf", "If", "StatelessIf", "_If", "Case", "StatelessCase")
 
+# Operations on a dataset that call a function of theirs on datasets, not on elements.
+_ON_DATASETS = ("ChooseFastestBranchDataset", "SnapshotDatasetV2")
+
 # Input arguments that go, whole, to the end of the function's own inputs (tf.data's ops, BatchFunction).
 _CAPTURED = ("other_arguments", "captured_tensors", "captured_inputs")
 
@@ -68,14 +71,16 @@ def calls(
     roles, skip = _FORMS.get(node.op, ({}, 0))
     found = {}
     for key, names in named.items():
-        role = roles.get(key, key)
+        role = roles.get(key, "body" if key == "f" and _over_dataset(node.op, spec) else key)
         single = node.attr[key].WhichOneof("value") == "func"
         for k, name in enumerate(names):
             if name not in functions:
                 continue  # the name of a primitive operation: it stays an attribute
             signature = functions[name].signature
             takes, gives = len(signature.input_arg), len(signature.output_arg)
-            if key not in roles:
+            if spec is not None and key == "f" and "initial_state" in spec.inputs:
+                call = _over_elements(node, spec, takes, gives, operands)
+            elif key not in roles:
                 call = Call(name, _captured(node, spec, takes, operands), (None,) * gives)
             elif node.op in _LOOPS and key == "cond":
                 call = Call(name, _run(0, takes), (None,) * gives)
@@ -95,7 +100,7 @@ def _checked(node: Any, calls: dict[str, Call], operands: int, outputs: int) -> 
         slots = [slot for slot in call.operands if slot is not None]
         ports = [port for port in call.results if port is not None]
         fits = all(slot < operands for slot in slots) and all(port < outputs for port in ports)
-        if not fits or any(into >= len(call.operands) for _, into in call.carried):
+        if not fits or any(o >= len(call.results) or i >= len(call.operands) for o, i in call.carried):
             raise FormatError(
                 f"read the node '{node.name}'",
                 found=f"its {operands} operands and {outputs} outputs do not fit the function '{call.graph}' ({role}), "
@@ -105,17 +110,38 @@ def _checked(node: Any, calls: dict[str, Call], operands: int, outputs: int) -> 
     return FrozenDict(calls)
 
 
-def control(op: str) -> Control | None:
-    """What a node with regions decides; ``None`` for a plain call."""
+def control(op: str, spec: OpSpec | None) -> Control | None:
+    """What a node with regions decides; ``None`` for a plain call.
+
+    What runs a function on each element of a dataset is a loop, as often as the dataset has elements.
+    """
     if op in _CONDITIONALS:
         return Control("conditional", predicate=0)
     if op in _LOOPS:
         return Control("loop", condition=("cond", 0))
+    if _over_dataset(op, spec):
+        return Control("loop", trip_slot=0)
     return Control("loop") if op == "For" else None
+
+
+def _over_dataset(op: str, spec: OpSpec | None) -> bool:
+    return spec is not None and spec.inputs[:1] == ("input_dataset",) and op not in _ON_DATASETS
 
 
 def _run(start: int, count: int) -> tuple[int, ...]:
     return tuple(range(start, start + count))
+
+
+def _over_elements(node: Any, spec: OpSpec, takes: int, gives: int, operands: int) -> Call:
+    """The call of ``ReduceDataset`` and ``ScanDataset``: state that goes round, an element, what is captured.
+
+    The function returns the state first; a reduction's results are the last state, a scan's is a dataset.
+    """
+    states = len(node.attr["Tstate"].list.type)
+    start = spec.inputs.index("initial_state")
+    rest = _captured(node, spec, takes, operands)[states:]
+    results = _run(0, gives) if spec.outputs and spec.outputs[0].name == "components" else (None,) * gives
+    return Call(node.attr["f"].func.name, (*_run(start, states), *rest)[:takes], results, tuple((i, i) for i in range(states)))
 
 
 def _captured(node: Any, spec: OpSpec | None, takes: int, operands: int) -> tuple[int | None, ...]:

@@ -245,7 +245,7 @@ class _Reader:
             found = node_calls.calls(node, spec, named, self._functions, outputs=len(outputs))
             if found:
                 data["calls"] = found
-                control = node_calls.control(op)
+                control = node_calls.control(op, spec)
                 if control is not None:
                     data["control"] = control
         effects = ("opaque",) if spec is None else own_effects(op, spec.stateful, calls="calls" in data)

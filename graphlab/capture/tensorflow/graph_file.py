@@ -73,7 +73,8 @@ def read(file: File, *, select: str | None = None) -> Program:
     if message == "GraphDef":
         return read_graph_def(parsed, parsed.message, file=file, source=source)
     bundle, reason = _beside(file)
-    return read_meta_graph(parsed, parsed.message, file=file, source=source, bundle=bundle, reason=reason, debug=None, only=select)
+    index = f"{file.path.stem}.index" if file.path.suffix == ".meta" else ""  # any other name says of no checkpoint
+    return read_meta_graph(parsed, parsed.message, file=file, source=source, bundle=bundle, reason=reason, values=index, only=select)
 
 
 def _is_text(file: File) -> str | None:

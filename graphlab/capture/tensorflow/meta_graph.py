@@ -8,9 +8,11 @@ the graph's midst that a signature feeds becomes an operand of a ``tf._Fed`` nod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphlab.capture.file import File
+from graphlab.capture.missing import missing_data
 from graphlab.capture.proto import Parsed
 from graphlab.capture.tensorflow import op_table
 from graphlab.capture.tensorflow.bare_graph import (
@@ -67,6 +69,7 @@ def read_meta_graph(
     source: Source,
     bundle: Bundle | None,
     reason: str,
+    values: str = "",
     debug: Any | None = None,
     only: str | None = None,
     known: Mapping[str, Origin] = EMPTY,
@@ -77,12 +80,13 @@ def read_meta_graph(
     Args:
         bundle: the values of its variables.
         reason: why there is no bundle.
+        values: the index of the bundle that the file refers to and that is not there.
         debug: a GraphDebugInfo, where there is one beside it.
         only: the signature to make the entry; the preferred one without it.
         known: what is known of nodes already.
         beside: GraphDefs that become graphs of their own, by name.
     """
-    reader = _Reader(parsed, meta.graph_def, meta, bundle, debug, file, source, reason, known)
+    reader = _Reader(parsed, meta.graph_def, meta, bundle, debug, file, source, reason, known, values)
     with naming(file):
         return reader.read(only, beside)
 
@@ -99,6 +103,7 @@ class _Reader:
         source: Source,
         reason: str = "",
         known: Mapping[str, Origin] = EMPTY,
+        values: str = "",
     ) -> None:
         self._parsed = parsed
         self._graph_def = graph_def
@@ -109,6 +114,8 @@ class _Reader:
         self._source = source
         self._reason = reason
         self._known = known
+        self._values = values
+        self._lost: dict[str, tuple[int, str]] = {}
         self._stated: dict[str, ValueType] | None = None
 
     def read(self, only: str | None, beside: Mapping[str, Any] = EMPTY) -> Program:
@@ -166,7 +173,7 @@ class _Reader:
         return Program(
             graphs=graphs,
             entry=signatures[preferred].graph if preferred in signatures else main,
-            source=self._source,
+            source=replace(self._source, notes=(*self._source.notes, *missing_data(self._lost))),
             signatures=signatures if only is None else {only: signatures[only]},
             frames=table.done(),
             meta=self._facts(entries, assets),
@@ -270,15 +277,24 @@ class _Reader:
         shape, kind = node.attr.get("shape"), node.attr.get("dtype")
         type: ValueType = value_type(kind.type if kind is not None else 0, None if shape is None else shape_dims(shape.shape))
         if self._bundle is None:
+            self._lose(self._values, self._reason)
             return Constant(type, None, reason=self._reason)
         key = next((k for k in (variable.key, node.name) if k is not None and k in self._bundle.entries), None)
         if key is None:
             return Constant(type, None, reason="the checkpoint has no value of it")
+        lost = self._bundle.lost(key)
+        if lost is not None:
+            self._lose(lost, f"there is no '{lost}'")
         value = self._bundle.constant(key, variable.spec)
         whole = isinstance(type, TensorType) and type.elements is not None
         if whole and value.type != type:
             return Constant(type, None, reason=f"the checkpoint's value of it has another type: {value.type}")
         return value
+
+    def _lose(self, path: str, why: str) -> None:
+        """Count a variable whose value lies in a file that is not there."""
+        if path:
+            self._lost[path] = self._lost.get(path, (0, ""))[0] + 1, why
 
     def _assets(self, nodes: Mapping[str, Any], origins: dict[str, Origin]) -> dict[str, str]:
         """File name → node that holds its path."""

@@ -27,6 +27,7 @@ _CHUNKED = "saved_model.cpb"
 _VERSION = re.compile(r"\d{1,18}")
 _TEXT = re.compile(rb"(?:\s|#[^\n]*\n)*(?:saved_model_schema_version\s*:\s*\d+\s*)?meta_graphs\s*:?\s*[{<]")
 _DIGEST_BYTES = 64 << 20
+_INDEX = "variables/variables.index"
 _DEBUG = "debug/saved_model_debug_info.pb"
 
 
@@ -111,7 +112,9 @@ def _read(file: File, directory: File | None, select: str | None) -> Program:
         path=file.name if directory is None else directory.name,
         digest=digest(file.read()) if file.size <= _DIGEST_BYTES else None,
     )
-    return read_meta_graph(parsed, meta, file=file, source=source, bundle=bundle, reason=reason, debug=_debug_info(directory), only=rest)
+    return read_meta_graph(
+        parsed, meta, file=file, source=source, bundle=bundle, reason=reason, values=_INDEX, debug=_debug_info(directory), only=rest
+    )
 
 
 def _meta_graph(model: Any, file: File, select: str | None) -> tuple[Any, str | None]:
@@ -142,9 +145,9 @@ def _tags(meta: Any) -> str:
 
 def _bundle(directory: File | None) -> tuple[Bundle | None, str]:
     """The values of the variables, or why there are none."""
-    if directory is None or not directory.has("variables/variables.index"):
-        return None, "there is no variables/variables.index beside the graph"
-    return read_bundle(directory.entry("variables/variables.index"), shards(directory, "variables/variables")), ""
+    if directory is None or not directory.has(_INDEX):
+        return None, f"there is no {_INDEX} beside the graph"
+    return read_bundle(directory.entry(_INDEX), shards(directory, "variables/variables")), ""
 
 
 def shards(directory: File, prefix: str) -> Shard:

@@ -19,11 +19,13 @@ from typing import Any
 from google.protobuf import json_format
 
 from graphlab.capture.file import File
+from graphlab.capture.missing import missing_data
 from graphlab.capture.proto import MAX_DEPTH, Parsed
 from graphlab.capture.tensorflow.graph_def import Origin
 from graphlab.capture.tensorflow.meta_graph import read_meta_graph, signature_names
 from graphlab.capture.tensorflow.schema import SCHEMA
 from graphlab.capture.tensorflow.values import NUMPY_ITEM
+from graphlab.capture.tfjs_weights import Stored
 from graphlab.errors import FormatError, SelectError
 from graphlab.ir.constants import Constant, digest
 from graphlab.ir.frozen import EMPTY, frozen
@@ -83,6 +85,7 @@ def read(file: File, *, select: str | None = None) -> Program:
             do="read it without a selection",
             names=tuple(names),
         )
+    weights, lost = _weights(model.get("weightsManifest", []), file)
     made, by = (model.get(key) if isinstance(model.get(key), str) else "" for key in ("generatedBy", "convertedBy"))
     source = Source(
         "tensorflow",
@@ -91,6 +94,7 @@ def read(file: File, *, select: str | None = None) -> Program:
         producer=", ".join(part for part in (str(by), f"tensorflow {made}" if made else "") if part),
         path=file.name,
         digest=digest(file.read()) if file.size <= _SNIFFED else None,
+        notes=missing_data(lost),
     )
     return read_meta_graph(
         Parsed(meta, None, b"\0" * 8),
@@ -101,7 +105,7 @@ def read(file: File, *, select: str | None = None) -> Program:
         reason="TensorFlow.js models have no checkpoint",
         debug=None,
         only=select,
-        known=_weights(model.get("weightsManifest", []), file),
+        known=weights,
         beside={_INITIALIZER: extra} if extra is not None else {},
     )
 
@@ -145,18 +149,17 @@ def _fill(message: Any, value: dict[str, Any], key: str, file: File) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Weight:
-    """An entry of the manifest. ``stored`` is the type in the file, ``scale`` and ``min`` what its integers stand for."""
+    """An entry of the manifest."""
 
     name: str
     type: TensorType
-    stored: str
-    scale: float | None
-    min: float
+    stored: Stored
 
 
-def _weights(manifest: Any, file: File) -> dict[str, Origin]:
-    """Node → the constant whose value lies in the shards."""
+def _weights(manifest: Any, file: File) -> tuple[dict[str, Origin], dict[str, tuple[int, str]]]:
+    """Node → the constant whose value lies in the shards; shard that is not there → how many it leaves without, and why."""
     found: dict[str, Origin] = {}
+    lost: dict[str, tuple[int, str]] = {}
     for number, group in enumerate(manifest if isinstance(manifest, list) else []):
         where = f"weightsManifest[{number}]"
         paths, weights = (group.get(key) for key in ("paths", "weights")) if isinstance(group, dict) else (None, None)
@@ -167,15 +170,14 @@ def _weights(manifest: Any, file: File) -> dict[str, Origin]:
         for entry in weights:
             weight = _weight(entry, where, file)
             value, at = _value(weight, shards, at)
+            if not value.available:
+                path = shards.lost or next(reversed(paths), "")
+                lost[path] = lost.get(path, (0, ""))[0] + 1, value.reason
             trained = weight.type.dims != () and weight.type.dtype.startswith(("float", "bfloat", "complex"))
             role = frozen(role="parameter") if trained else EMPTY
-            stored = EMPTY if weight.stored == weight.type.dtype else frozen(stored=_words(weight))
+            stored = EMPTY if weight.stored.dtype == weight.type.dtype else frozen(stored=str(weight.stored))
             found[weight.name] = Origin("constant", value=value, attrs=role, meta=stored)
-    return found
-
-
-def _words(weight: _Weight) -> str:
-    return weight.stored if weight.scale is None else f"{weight.stored} * {weight.scale:.9g} + {weight.min:.9g}"
+    return found, lost
 
 
 def _weight(entry: Any, where: str, file: File) -> _Weight:
@@ -192,13 +194,13 @@ def _weight(entry: Any, where: str, file: File) -> _Weight:
         )
     coded = entry.get("quantization")
     if coded is None:
-        return _Weight(name, TensorType(dtype, tuple(sizes)), dtype, None, 0.0)
+        return _Weight(name, TensorType(dtype, tuple(sizes)), Stored(dtype))
     stored, scale, least = (coded.get(key) for key in ("dtype", "scale", "min")) if isinstance(coded, dict) else (None, None, None)
     sound = stored == "float16" or all(type(value) in (int, float) for value in (scale, least))
-    if stored not in _STORED or not sound:
+    if stored not in _STORED or dtype == "string" or not sound:
         raise FormatError(f"read {file.name}", found=f"the weight '{name}' is quantized in no known way", do="check the file", where=where)
     factor = None if stored == "float16" else _number(scale)
-    return _Weight(name, TensorType(dtype, tuple(sizes)), stored, factor, _number(least) if factor is not None else 0.0)
+    return _Weight(name, TensorType(dtype, tuple(sizes)), Stored(stored, factor, _number(least) if factor is not None else 0.0))
 
 
 def _number(value: Any) -> float:
@@ -210,32 +212,22 @@ def _value(weight: _Weight, shards: _Shards, at: int | None) -> tuple[Constant, 
     kind = weight.type
     if at is None:
         return Constant(kind, None, reason="a string weight before it has a length that cannot be known"), None
-    if weight.stored == "string":
+    if weight.stored.dtype == "string":
         end = shards.strings_end(at, kind.elements or 0)
         if end is None:
             return Constant(kind, None, reason=shards.missing or "its strings do not lie in the shards"), None
         loader = shards.loader(at, end - at)
         return Constant(kind, lambda: _strings(loader(), kind)), end
-    size = prod(d for d in kind.dims or () if isinstance(d, int)) * NUMPY_ITEM[weight.stored]
+    size = prod(d for d in kind.dims or () if isinstance(d, int)) * NUMPY_ITEM[weight.stored.dtype]
     if shards.missing:
         return Constant(kind, None, reason=shards.missing), at + size
     if at + size > shards.size:
         return Constant(kind, None, reason=f"the shards hold {shards.size:,} bytes, and it ends at {at + size:,}"), at + size
     load = shards.loader(at, size)
     nbytes = kind.nbytes
-    if weight.stored == kind.dtype:
+    if weight.stored.dtype == kind.dtype:
         return Constant(kind, load, nbytes=nbytes), at + size
-    return Constant(kind, lambda: _expanded(load(), weight), nbytes=nbytes), at + size
-
-
-def _expanded(data: bytes, weight: _Weight) -> bytes:
-    import numpy as np
-
-    stored = np.frombuffer(data, weight.stored)
-    values = (
-        stored.astype(np.float32) if weight.scale is None else stored.astype(np.float32) * np.float32(weight.scale) + np.float32(weight.min)
-    )
-    return (np.rint(values) if weight.type.dtype.startswith("int") else values).astype(weight.type.dtype).tobytes()
+    return Constant(kind, lambda: weight.stored.expanded(load(), kind.dtype), nbytes=nbytes), at + size
 
 
 def _strings(data: bytes, kind: TensorType) -> bytes:
@@ -251,12 +243,12 @@ class _Shards:
     """The files of one group, as if they were one. Nothing of them is read before it is asked for."""
 
     def __init__(self, paths: list[str], model: File) -> None:
-        self.missing = ""
+        self.missing = self.lost = ""
         self._files: list[File] = []
         directory = File.open(model.path.parent) if model.name == str(model.path) and model.path.is_file() else None
         for path in paths:
             if directory is None or not directory.has(path):
-                self.missing = f"the weights' file '{path}' is not there"
+                self.lost, self.missing = path, f"the weights' file '{path}' is not there"
                 break
             self._files.append(directory.entry(path))
         self.size = 0 if self.missing else sum(file.size for file in self._files)

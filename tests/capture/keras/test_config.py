@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from graphlab.analyzers import fidelity
 from graphlab.capture import keras
 from graphlab.capture.dispatch import load
 from graphlab.capture.file import File
 from graphlab.errors import FormatError, SelectError
 from graphlab.ir.graph import Call, Operand
 from graphlab.ir.program import Program
-from graphlab.ir.values import OpaqueType, Quantization, TensorType
+from graphlab.ir.values import OpaqueType, TensorType
 from graphlab.ir.verify import verify
 
 
@@ -138,7 +139,7 @@ def test_a_model_within_a_model_is_a_graph_that_its_calls_use(kind: str, first: 
     program = _nested(kind, first)
     assert [use[0] for use in sources(program, "sum")] == ["block", "block_1"]
     assert program.main.node("block_1").calls == {"call": Call("block", (0,), (0,))}
-    assert program.graphs["block"].node("inner").scope == "block"
+    assert program.graphs["block"].node("inner").scope == "block/inner"
 
 
 def test_a_sequential_is_a_chain_behind_an_input() -> None:
@@ -240,11 +241,27 @@ def test_the_weights_of_a_tensorflow_js_model_lie_in_files_beside_it(tmp_path: P
     assert kernel is not None
     assert bias is not None
     assert kernel.array().tolist() == [[1.0, 2.0], [3.0, 4.0]]
-    assert bias.array().tolist() == [7, 9]
-    assert bias.type == TensorType("uint8", (2,), quantization=Quantization((0.5,), (2,), expressed="float32"))
+    assert bias.array().tolist() == [2.5, 3.5]  # 0.5 * [7, 9] - 1
+    assert (bias.type, bias.nbytes) == (TensorType("float32", (2,)), 8)
+    assert graph.node("d/bias").meta == {"stored": "uint8 * 0.5 + -1"}
+    assert graph.node("d/kernel").meta == {}
+    assert graph.node("d").outputs == (TensorType("float32", (None, 2)),)
     (tmp_path / "b.bin").unlink()
     program = load(path)
-    assert [note["text"] for note in program.source.notes] == ["the weights' file 'b.bin' is not beside it"]
+    assert [note["text"] for note in program.source.notes] == ["2 weights have no values: the weights' file 'b.bin' is not beside it"]
+    assert [finding.code for finding in fidelity.analyze(program).findings] == ["GL109"]
+
+
+@pytest.mark.parametrize("how", [{}, {"dtype": "uint8"}, {"dtype": "uint8", "scale": 10**400, "min": 0}, {"dtype": "string"}, 1])
+def test_a_weight_quantized_in_no_known_way_is_refused(how: Any) -> None:
+    layers = [layer("Dense", "d", units=2, batch_input_shape=[None, 2], dtype="float32")]
+    weights = [{"name": "d/bias", "shape": [2], "dtype": "float32", "quantization": how}]
+    model = {
+        "modelTopology": {"model_config": {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}},
+        "weightsManifest": [{"paths": [], "weights": weights}],
+    }
+    with pytest.raises(FormatError, match="quantized in no known way"):
+        keras.read(File.of("model.json", json.dumps(model).encode()))
 
 
 def test_a_manifest_leads_to_no_file_elsewhere(tmp_path: Path) -> None:
@@ -270,7 +287,7 @@ def test_a_saved_directory_is_read_as_its_archive_is(tmp_path: Path) -> None:
     for path in (folder, archive):
         program = load(path)
         assert (program.count(), program.source.producer) == (2, "keras 3.8.0")
-        assert [note["text"] for note in program.source.notes] == ["it holds no model.weights.h5"]
+        assert [note["text"] for note in program.source.notes] == ["the weights have no values: it holds no model.weights.h5"]
 
 
 def test_select_enters_by_a_model_within_the_model() -> None:

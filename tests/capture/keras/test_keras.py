@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import graphlab
+from graphlab.analyzers import size
 from graphlab.capture.dispatch import load
 from graphlab.ir.program import Program
 from graphlab.ir.values import TensorType
@@ -190,6 +191,28 @@ def test_a_nested_model_called_twice_is_one_graph(programs: Programs) -> None:
         program = programs["twice", ending]
         assert list(program.graphs) == ["twice", "middle", "inner"]
         assert [use.src for use in program.main.operands("apart")] == ["middle", "middle_1"]
+
+
+def test_layers_and_their_weights_lie_in_one_module_of_the_layer_s_path(saved: Saved, programs: Programs) -> None:
+    for (name, ending), program in programs.items():
+        modules = {module.path: module for module in size.analyze(program).by_module()}
+        model = saved[name, ending][0]
+        for layer in model.layers:
+            if type(layer).__name__ == "InputLayer":
+                continue
+            module = modules[layer.name]
+            trained = sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
+            assert (module.own_ops >= 1, module.elements) == (True, trained), layer.name
+
+
+def test_layers_of_nested_models_lie_in_the_path_of_the_models_around_them(programs: Programs) -> None:
+    for ending in ENDINGS:
+        program = programs["twice", ending]
+        ops = {node.name: node.scope for _, node in program.each_node() if node.kind == "op"}
+        assert ops == {"middle": "middle", "apart": "apart", "inner": "middle/inner", "norm": "middle/norm", "deep": "middle/inner/deep"}
+        weights = {node.name: node.scope for _, node in program.each_node() if node.kind == "parameter"}
+        assert weights["middle/inner/deep/kernel"] == "middle/inner/deep"
+        assert {scope for name, scope in weights.items() if name.startswith("middle/norm/")} == {"middle/norm"}
 
 
 def test_signatures_name_inputs_and_outputs(programs: Programs) -> None:

@@ -214,7 +214,7 @@ def test_a_model_of_ir_version_1_has_attributes_without_types(read: Read, onnx: 
     info = [h.make_tensor_value_info(n, t.FLOAT, [1, 1, 3, 3]) for n in "xy"]
     model = h.make_model(h.make_graph([node], "g", info[:1], info[1:]), ir_version=1)
     model.ClearField("opset_import")
-    assert read(model).main.node("y").attrs == {"group": 2, "kernel_shape": (3, 3)}
+    assert read(model).main.node("y").attrs == {"since_version": 1, "group": 2, "kernel_shape": (3, 3)}
 
 
 def test_the_exporter_s_stack_and_scopes_become_lines_and_modules(read: Read, onnx: ModuleType) -> None:

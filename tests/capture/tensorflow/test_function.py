@@ -12,6 +12,8 @@ import pytest
 
 import graphlab
 from graphlab import CaptureError, Inputs, Node, Program, Use
+from graphlab.analyzers import control_flow
+from graphlab.ir.graph import Control
 from graphlab.ir.values import OpaqueType, TensorType
 
 pytest.importorskip("tensorflow")
@@ -216,6 +218,42 @@ def test_a_dataset_functions_captured_operands_are_told_from_its_elements(tf: An
     slot = call.operands[-1]
     assert call.operands[0] is None
     assert [use.src for use in node.operands if use.dst_port == slot] == ["offset"]
+
+
+def test_a_reduction_of_a_dataset_is_a_loop_whose_state_goes_round(tf: Any) -> None:
+    @tf.function
+    def total(count: Any, first: Any, scale: Any) -> Any:
+        return tf.data.Dataset.range(count).reduce(
+            (first, tf.constant(0)), lambda s, i: ((s[0] + tf.cast(i, tf.float32) * scale), s[1] + 1)
+        )
+
+    program = graphlab.capture(total, ("i64[]", "f32[]", "f32[]"))
+    _, node = node_of(program, "tf.ReduceDataset")
+    call = node.calls["body"]
+    assert node.control == Control("loop", trip_slot=0)
+    assert (call.operands, call.results, call.carried) == ((1, 2, None, 3), (0, 1), ((0, 0), (1, 1)))
+    assert [use.src for use in node.operands if use.dst_port in (1, 3)] == ["first", "scale"]
+    (loop,) = control_flow.analyze(program).constructs
+    assert (loop.form, loop.decided_by, [cause.name for cause in loop.causes], loop.trip_count) == ("loop", "input", ["count"], None)
+    assert [(region.role, region.graph) for region in loop.regions] == [("body", call.graph)]
+
+
+@pytest.mark.parametrize(
+    ("build", "op", "role"),
+    [
+        (lambda data: data.map(lambda v: v + 1), "tf.MapDataset", "body"),
+        (lambda data: data.filter(lambda v: v > 1), "tf.FilterDataset", "predicate"),
+        (lambda data: data.take_while(lambda v: v < 3), "tf.TakeWhileDataset", "predicate"),
+        (lambda data: data.scan(data.cardinality(), lambda s, v: (s + v, s)), "tf.ScanDataset", "body"),
+    ],
+)
+def test_what_runs_a_function_on_each_element_of_a_dataset_is_a_loop(tf: Any, build: Callable[[Any], Any], op: str, role: str) -> None:
+    program = graphlab.capture(tf.function(lambda n: build(tf.data.Dataset.range(n)).cardinality()), ("i64[]",))
+    _, node = node_of(program, op)
+    assert node.control == Control("loop", trip_slot=0)
+    assert list(node.calls) == [role]
+    assert [c.op for c in control_flow.analyze(program).constructs] == [op]
+    assert node.calls[role].carried == (((0, 0),) if op == "tf.ScanDataset" else ())
 
 
 def test_variables_are_parameters_by_name_with_a_lazy_value(tf: Any) -> None:

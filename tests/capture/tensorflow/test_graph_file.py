@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import graphlab
 from graphlab import FormatError, Program
-from graphlab.analyzers import constant_folding, control_flow, size
+from graphlab.analyzers import constant_folding, control_flow, fidelity, size
 from graphlab.analyzers.control_flow import Construct
 from graphlab.capture.file import File
 from graphlab.capture.tensorflow import graph_file
@@ -140,6 +141,16 @@ def test_a_meta_graph_has_the_values_of_the_checkpoint_beside_it(written: Path) 
     np.testing.assert_array_equal(held["w"].value.array(), np.ones((4, 4)))
     assert program.source.format == "MetaGraph"
     assert program.source.producer.startswith("tensorflow 2.")
+
+
+def test_a_meta_graph_without_its_checkpoint_says_so(written: Path, tmp_path: Path) -> None:
+    assert graphlab.load(written / "model.meta").source.notes == ()
+    shutil.copy(written / "model.meta", tmp_path)
+    program = graphlab.load(tmp_path / "model.meta")
+    variables = [node for node in program.main.each_node() if node.kind == "parameter"]
+    (finding,) = (f for f in fidelity.analyze(program).findings if f.code == "GL109")
+    assert finding.data == {"count": len(variables), "files": ("model.index",)}
+    assert variables
 
 
 def test_placeholders_are_inputs_and_what_nothing_takes_are_outputs(written: Path) -> None:

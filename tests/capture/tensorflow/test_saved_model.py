@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import graphlab
 from graphlab import FormatError, Program, TensorType
-from graphlab.analyzers import control_flow, size
+from graphlab.analyzers import control_flow, fidelity, size
 from graphlab.errors import SelectError
 from graphlab.testing import reader_checks
 
@@ -108,6 +109,21 @@ def test_variables_have_their_names_values_and_roles(program: Program) -> None:
     np.testing.assert_array_equal(found["w"].value.array(), np.arange(9, dtype=np.float32).reshape(3, 3))
     assert found["count"].value.array() == 7
     assert size.analyze(program).parameters == 1
+
+
+@pytest.mark.parametrize(("pattern", "file"), [("*", "variables/variables.index"), ("*.data-*", "variables.data-00000-of-00001")])
+def test_variables_whose_files_are_not_there_are_a_finding(module: Path, tmp_path: Path, pattern: str, file: str) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(module, bare)
+    for path in (bare / "variables").glob(pattern):
+        path.unlink()
+    (finding,) = (f for f in fidelity.analyze(graphlab.load(bare)).findings if f.code == "GL109")
+    assert finding.data == {"count": 2, "files": (file,)}
+    assert file in finding.message
+
+
+def test_a_whole_saved_model_misses_nothing(program: Program) -> None:
+    assert program.source.notes == ()
 
 
 def test_assets_are_named(program: Program) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import graphlab
 from graphlab import FormatError, TensorType
+from graphlab.analyzers import fidelity
 from graphlab.capture.file import File
 from graphlab.capture.tensorflow import tfjs
 from graphlab.errors import SelectError
@@ -104,6 +105,20 @@ def test_without_its_shards_a_model_still_reads(folder: Path) -> None:
     assert not value.available
     assert "two.bin" in value.reason
     assert value.nbytes == 32
+
+
+@pytest.mark.parametrize(("left", "count"), [(None, 4), (4, 3)])
+def test_weights_without_a_shard_or_with_a_short_one_are_a_finding(folder: Path, left: int | None, count: int) -> None:
+    (folder / "two.bin").unlink()
+    if left is not None:
+        (folder / "two.bin").write_bytes(bytes(left))
+    (finding,) = fidelity.analyze(graphlab.load(folder)).findings
+    assert (finding.code, finding.data) == ("GL109", {"count": count, "files": ("two.bin",)})
+    assert finding.message.startswith(f"{count} weights have no values: ")
+
+
+def test_a_model_with_all_its_shards_has_no_such_finding(folder: Path) -> None:
+    assert graphlab.load(folder).source.notes == ()
 
 
 def test_shards_that_are_short_leave_the_rest_without_values(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphlab.analyzers import placements
+from graphlab.analyzers import control_flow, placements
 from graphlab.capture import tff as reader
 from graphlab.capture.file import File
 from graphlab.errors import FormatError, SelectError
@@ -285,6 +285,15 @@ def test_federated_averaging_shows_what_runs_where_and_what_crosses(corpus: Path
     assert sorted(size for _, source, size in moved if source == "CLIENTS" and size) == [4, 32, 144]
     assert [slot.name for slot in program.signatures["main"].inputs] == ["state", "client_data"]
     assert {"tf.MatMul", "tf.If", "tf.DatasetReduce"} & set(program.op_counts())
+
+
+@pytest.mark.corpus
+def test_a_clients_pass_over_its_examples_is_a_loop_decided_by_them(corpus: Path) -> None:
+    program = reader.read(File.open(corpus / "tff" / "fedavg_next.tff.pb"))
+    (loop,) = [c for c in control_flow.analyze(program).constructs if c.form == "loop"]
+    assert (loop.op, loop.decided_by, loop.trip_count) == ("tf.ReduceDataset", "input", None)
+    assert "client_data" in [cause.name for cause in loop.causes]
+    assert [region.role for region in loop.regions] == ["body"]
 
 
 @pytest.mark.corpus

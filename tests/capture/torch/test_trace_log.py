@@ -20,6 +20,7 @@ from graphlab.capture.file import File
 from graphlab.capture.torch import trace_log
 from graphlab.compilers.results import Artifact, Measured
 from graphlab.errors import FormatError, SelectError
+from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.program import DimRange
 from graphlab.ir.verify import verify
 from graphlab.testing import reader_checks
@@ -144,7 +145,41 @@ def test_many_findings_on_one_line_are_folded() -> None:
     compiled = trace_log.read_log(File.of("log", "".join(reasons).encode())).compiles
     codes = [finding.message for finding in compile_log.analyze(compiled).findings]
     assert len(codes) == 9
-    assert codes[-1] == "12 more of the same kind on that line"  # fmt: skip
+    assert codes[-1] == "12 more of the same kind on that line"
+
+
+def recompiled(*reasons: str, id: int) -> str:
+    """A recompile as torch 2.13 writes it: one line for each earlier compile, whose guards failed."""
+    lines = [f"0/{n}: {reason}" for n, reason in reversed(list(enumerate(reasons)))]
+    return record({"artifact": {"name": "recompile_reasons", "encoding": "string"}, **place(0, id)}, "\n".join(lines))
+
+
+def test_a_recompile_is_one_finding_however_many_guards_failed() -> None:
+    text = recompiled("size", id=1) + recompiled("rank", "rank", id=2) + recompiled("dtype", "rank", "dtype", id=3)
+    result = compile_log.analyze(trace_log.read_log(File.of("log", text.encode())).compiles)
+    assert result.recompiles == 3
+    assert [finding.message for finding in result.findings] == [
+        "the function is compiled again (0/1): size; (0/2): rank; (0/3): dtype",
+        "the function is compiled again (0/2): rank",
+        "the function is compiled again (0/3): dtype, rank",
+    ]
+    assert result.findings[2].data["reasons"] == (
+        FrozenDict(text="dtype", after=("0/2", "0/0")),
+        FrozenDict(text="rank", after=("0/1",)),
+    )
+
+
+def test_many_reasons_of_one_recompile_are_counted_and_kept_in_the_data() -> None:
+    text = recompiled(*(f"size {n}" for n in range(6)), id=6)
+    (finding,) = compile_log.analyze(trace_log.read_log(File.of("log", text.encode())).compiles).findings
+    assert finding.message == "the function is compiled again (0/6): size 5, size 4, size 3 and 3 more"
+    assert [reason["text"] for reason in finding.data["reasons"]] == [f"size {n}" for n in (5, 4, 3, 2, 1, 0)]
+
+
+def test_a_recompile_of_unknown_reason_is_told_too() -> None:
+    text = "".join(record({"dynamo_output_graph": {}, **place(0, n)}, GRAPH) for n in (0, 1))
+    result = compile_log.analyze(trace_log.read_log(File.of("log", text.encode())).compiles)
+    assert [finding.message for finding in result.findings] == ["the function is compiled again (0/1): the log does not say why"]
 
 
 def printed(artifact: str, text: str, *, line: int, id: str = "0/0") -> str:
