@@ -23,6 +23,7 @@ COMMANDS = {
     "compile": "compile a model or graph file for one target or several, side by side",
     "targets": "list the compilers, what they compile for, and how to install what is missing",
     "diff": "show what changed between two models or graph files",
+    "equal": "say whether two models or graph files are the same but for names, order and metadata",
     "explain": "explain a finding by its code",
 }
 

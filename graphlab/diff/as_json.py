@@ -47,6 +47,7 @@ def diff_json(diff: GraphDiff) -> dict[str, Any]:
         "counts": dict(sorted(diff.counts().items())),
         "graphs": [{"a": a, "b": b} for a, b in diff.graphs.items()],
         "changes": [_change(change) for change in diff.changes],
+        "rewrites": [{"kind": r.kind, "a": [_ref(x) for x in r.a], "b": [_ref(y) for y in r.b]} for r in diff.rewrites],
         "matches": [{"a": _ref(m.a), "b": _ref(m.b), "confidence": m.confidence, "reason": m.reason} for m in diff.matches],
         "unchecked": [{"a": _ref(a), "b": _ref(b)} for a, b in diff.unchecked],
     }

@@ -19,6 +19,8 @@ from graphlab.render.units import count
 if TYPE_CHECKING:
     import networkx as nx
 
+    from graphlab.diff.rewrites import Rewrite
+
 
 class Missing(Enum):
     """Stands for an attribute that one side does not have (``None`` is a value)."""
@@ -293,6 +295,29 @@ class GraphDiff:
         from graphlab.diff.apply import apply
 
         return apply(a, self)
+
+    def invert(self) -> GraphDiff:
+        """The way back, by the same matches: what makes ``a`` of ``b``."""
+        from graphlab.diff.engine import from_matches
+
+        return from_matches(self.b, self.a, [(m.b, m.a, m.confidence, m.reason) for m in self.matches], names=self.names[::-1])
+
+    def then(self, other: GraphDiff) -> GraphDiff:
+        """This diff and, from its ``b`` on, another, as one: by the matches of both.
+
+        Raises:
+            DiffError: the other does not begin where this one ends.
+        """
+        from graphlab.diff.engine import composed
+
+        return composed(self, other)
+
+    @property
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        """What was removed and added between the same matched neighbours, N nodes for M, as one each."""
+        from graphlab.diff.rewrites import rewrites
+
+        return rewrites(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that follows ``graphlab/diff/diff.schema.json``."""

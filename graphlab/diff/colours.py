@@ -1,200 +1,170 @@
-"""Colours: what a node means by itself, and with all that flows into it or out of it, as interned integers.
+"""Colours: what a node means with all that is around it, as 64-bit numbers that do not depend on names or order.
 
-Equal integers mean equal keys (no hash is trusted), so a partition by colour does not depend on
-names, on the order of nodes, or on Python's randomised string hash. Four levels, each looser:
-
-0. everything that is compared: kind, op, types, attributes, constant, calls, an input's position;
-1. without the position, layouts and shardings;
-2. element types and ranks, attribute names without values, roles without callees;
-3. kind and op.
+:func:`refine` looks further by a step a round, both ways, with slots and ports, in numpy over whole programs;
+:class:`Palette` holds what follows from the two programs alone. Equal colours are evidence, not proof (they
+are hashes): the finished diff is verified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Iterator
+from copy import copy
 
 import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
 
-from graphlab.diff.view import View
-from graphlab.ir.constants import INLINE_BYTES, Constant
-from graphlab.ir.frozen import EMPTY, FrozenDict
+from graphlab.diff.keys import LEVELS, Keys
+from graphlab.diff.tables import Table
 from graphlab.ir.program import Program
-from graphlab.ir.values import TensorType, TupleType, ValueType
 
-LEVELS = 4
 RADIUS = 4
-"""How many steps around a node :meth:`Palette.near` looks, at most."""
+"""How many steps around a node :attr:`Palette.near` looks, at most."""
+
+Colours = NDArray[np.uint64]
 
 
-class Interner(dict[Hashable, int]):
-    """Numbers equal keys equally."""
-
-    def of(self, key: Hashable) -> int:
-        return self.setdefault(key, len(self))
-
-
-def constant_key(value: Constant) -> Hashable:
-    """A constant's identity: type and size, and the digest where that costs no fetching of a large value."""
-    size = value.nbytes
-    if value.available and size is not None and size <= INLINE_BYTES:
-        return (value.type, size, value.digest)
-    return (value.type, size, None)
+def mixed(values: Colours) -> Colours:
+    """SplitMix64's finalizer, https://prng.di.unimi.it/splitmix64.c: spreads every bit over all."""
+    x = values + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
-def plain(value: Any) -> Hashable:
-    """An attribute value as a key: 1, True and 1.0 differ, NaN equals NaN, a mapping's order says nothing."""
-    match value:
-        case None | str() | bytes():
-            return value
-        case bool():
-            return ("bool", value)
-        case int():
-            return value
-        case float() | complex():
-            return ("number", repr(value))
-        case tuple():
-            return ("tuple", *map(plain, value))
-        case FrozenDict():
-            return ("map", *sorted(((str(k), plain(v)) for k, v in value.items()), key=lambda pair: pair[0]))
-        case Constant():
-            return ("constant", constant_key(value))
-        case Hashable():
-            return (type(value).__name__, value)
-    return ("repr", repr(value))
+class Refiner:
+    """One round after another over one table; each returns new colours."""
+
+    def __init__(self, table: Table) -> None:
+        self.src, self.dst = table.src, table.dst
+        label = mixed(((table.control << 40) ^ (table.src_port << 20) ^ table.dst_port).astype(np.uint64))
+        self.into, self.from_ = label, mixed(label ^ np.uint64(0xA5A5A5A5))
+        self.size = len(table)
+
+    def round(self, colours: Colours, *, up: bool = True, down: bool = True) -> Colours:
+        """Each node's colour with its operands' (``up``) and its users' (``down``), slots and ports included."""
+        total = mixed(colours) * np.uint64(3)
+        if up:
+            np.add.at(total, self.dst, mixed(colours[self.src] ^ self.into))
+        if down:
+            np.add.at(total, self.src, mixed(colours[self.dst] ^ self.from_))
+        return mixed(total)
 
 
-def unplaced(kind: ValueType) -> Hashable:
-    """A type without layout and sharding."""
-    match kind:
-        case TensorType():
-            return (kind.dtype, kind.dims, kind.quantization, kind.placement)
-        case TupleType():
-            return tuple(map(unplaced, kind.elements))
-    return kind
-
-
-def ranked(kind: ValueType) -> Hashable:
-    """A type's element type and rank."""
-    match kind:
-        case TensorType():
-            return (kind.dtype, kind.rank)
-        case TupleType():
-            return tuple(map(ranked, kind.elements))
-    return kind
-
-
-def own_key(data: dict[str, Any], level: int, graphs: Mapping[str, int]) -> Hashable:
-    """What a node means by itself, at a level. ``graphs`` holds its callees' colours (absent for recursion)."""
-    kind, op = data["kind"], data.get("op", "")
-    if level == 3:
-        return (kind, op)
-    outputs: tuple[ValueType, ...] = data.get("outputs", ())
-    attrs, calls = data.get("attrs", EMPTY), data.get("calls", EMPTY)
-    if level == 2:
-        return (kind, op, tuple(map(ranked, outputs)), tuple(sorted(attrs)), tuple(sorted(calls)))
-    value = data.get("value")
-    key = (
-        kind,
-        op,
-        outputs if level == 0 else tuple(map(unplaced, outputs)),
-        plain(attrs) if attrs else None,
-        None if value is None else constant_key(value),
-        data.get("control"),
-        data.get("effects", ()),
-        data.get("absent", ()),
-        tuple((role, c.operands, c.results, c.carried, graphs.get(c.graph, -1)) for role, c in sorted(calls.items())),
-    )
-    return (*key, data.get("index")) if level == 0 else key
-
-
-def forward(view: View, own: list[int], intern: Interner) -> list[int]:
-    """Colour of each node with everything upstream of it, slots and ports included."""
-    colours = [0] * len(view)
-    component = view.component
-    for i in view.order:
+def forward(table: Table, own: list[int], order: list[int], found: list[int]) -> None:
+    """Enters the colour of each node of ``order`` with everything upstream of it, slots and ports included."""
+    component = table.component
+    for i in order:
         number = component[i]
-        # Around a cycle a node sees its neighbours' own colours only: negative, so never mistaken for a cone's.
-        data = [(s, p, colours[src] if component[src] != number else -1 - own[src]) for c, s, src, p in view.ins[i] if not c]
-        control = sorted(colours[src] if component[src] != number else -1 - own[src] for c, _, src, _ in view.ins[i] if c)
-        colours[i] = intern.of((own[i], tuple(data), tuple(control)))
-    return colours
+        # Around a cycle a node sees its neighbours' own colours only.
+        around = [(c, s, p, found[src] if component[src] != number else ~own[src]) for c, s, src, p in table.ins(i)]
+        if len(around) > 1 and around[-1][0]:
+            around.sort()  # ordering edges have no slot
+        found[i] = hash((own[i], *around))
 
 
-def backward(view: View, own: list[int], intern: Interner) -> list[int]:
+def backward(table: Table, own: list[int]) -> list[int]:
     """Colour of each node with everything downstream of it, slots and ports included."""
-    colours = [0] * len(view)
-    component = view.component
-    for i in reversed(view.order):
+    found = [0] * len(table)
+    component = table.component
+    for i in reversed(table.order):
         number = component[i]
-        uses = sorted((c, p, s, colours[dst] if component[dst] != number else -1 - own[dst]) for c, p, s, dst in view.outs[i])
-        colours[i] = intern.of((own[i], tuple(uses)))
-    return colours
-
-
-def around(view: View, colours: list[int], intern: Interner) -> list[int]:
-    """One round of refinement both ways: a node's colour with its operands' and users', slots and ports included."""
-    found = []
-    for i, colour in enumerate(colours):
-        operands = sorted((c, s, p, colours[src]) for c, s, src, p in view.ins[i])
-        uses = sorted((c, p, s, colours[dst]) for c, p, s, dst in view.outs[i])
-        found.append(intern.of((colour, tuple(operands), tuple(uses))))
+        uses = [(c, p, s, found[dst] if component[dst] != number else ~own[dst]) for c, p, s, dst in table.outs(i)]
+        uses.sort()
+        found[i] = hash((own[i], *uses))
     return found
 
 
 class Palette:
-    """Colours of two programs' graphs, by shared numbering; each is computed when first asked for."""
+    """What two programs' nodes mean, by themselves and by their surroundings, in shared numbering.
+
+    Attributes:
+        own: at each level, for A and for B: node → number; see :mod:`graphlab.diff.keys`.
+        seated: the same at level 0 with an input's position.
+        up, down: node → colour of its whole upstream, downstream, at level 0 with positions.
+        graphs: at levels 0 and 1, for A and for B: region name → colour.
+        own_colours, seated_colours, whole_up, whole_down: those as arrays.
+        near: for A and for B: colours with all that is at most 1, 2 … :data:`RADIUS` steps away.
+    """
 
     def __init__(self, a: Program, b: Program) -> None:
-        self._interners = [(Interner(), Interner(), Interner(), Interner()) for _ in range(LEVELS)]
-        self._own: dict[tuple[int, int], list[int]] = {}
-        self._forward: dict[tuple[int, int], list[int]] = {}
-        self._backward: dict[tuple[int, int], list[int]] = {}
-        self._near: dict[int, tuple[list[int], ...]] = {}
-        self._rounds = [Interner() for _ in range(RADIUS)]
-        self.views = tuple({name: View(name, graph) for name, graph in p.graphs.items()} for p in (a, b))
-        self._graphs: list[tuple[dict[str, int], dict[str, int]]] = [({}, {}) for _ in range(LEVELS)]
-        self._side = {id(view): side for side in (0, 1) for view in self.views[side].values()}
-        for side, program in enumerate((a, b)):
-            # Callees first, so that a caller's colour holds its regions' colours; recursion leaves a callee out.
-            components = nx.condensation(program.call_graph())
-            for number in reversed(list(nx.topological_sort(components))):
+        self.tables = (Table(a), Table(b))
+        self.own: tuple[tuple[list[int], list[int]], ...] = tuple(
+            ([0] * len(self.tables[0]), [0] * len(self.tables[1])) for _ in range(LEVELS)
+        )
+        self.seated: list[list[int]] = []
+        self.up: list[list[int]] = []
+        self.down: list[list[int]] = []
+        self.graphs: tuple[tuple[dict[str, int], dict[str, int]], ...] = (({}, {}), ({}, {}))
+        self.refiners = tuple(map(Refiner, self.tables))
+        self.near: list[list[list[int]]] = []
+        self.own_colours: list[list[Colours]] = []
+        self.seated_colours: list[Colours] = []
+        self.whole_up: list[Colours] = []
+        self.whole_down: list[Colours] = []
+        keys = Keys()
+        for side in (0, 1):
+            self._paint(side, keys)
+        for side, table in enumerate(self.tables):
+            seated = [
+                hash((own, data["index"])) if data["kind"] == "input" else own
+                for own, data in zip(self.own[0][side], table.data, strict=True)
+            ]
+            up = [0] * len(table)
+            forward(table, seated, table.order, up)
+            self.seated.append(seated)
+            self.up.append(up)
+            self.down.append(backward(table, seated))
+            self.seated_colours.append(as_colours(seated))
+            self.whole_up.append(np.array(up, np.int64).view(np.uint64))
+            self.whole_down.append(np.array(self.down[side], np.int64).view(np.uint64))
+            rounds, colours = [], as_colours(self.own[0][side])
+            for _ in range(RADIUS):
+                colours = self.refiners[side].round(colours)
+                rounds.append(colours.tolist())
+            self.near.append(rounds)
+        self.own_colours = [[as_colours(numbers) for numbers in level] for level in self.own]
+
+    def flipped(self) -> Palette:
+        """The same with A and B exchanged."""
+        other = copy(self)
+        other.tables, other.refiners = self.tables[::-1], self.refiners[::-1]
+        other.own = tuple((b, a) for a, b in self.own)
+        other.graphs = tuple((b, a) for a, b in self.graphs)
+        other.own_colours = [pair[::-1] for pair in self.own_colours]
+        for name in ("seated", "up", "down", "near", "seated_colours", "whole_up", "whole_down"):
+            setattr(other, name, getattr(self, name)[::-1])
+        return other
+
+    def _paint(self, side: int, keys: Keys) -> None:
+        """Own numbers and region colours, callees first, so that a caller's hold its regions'; recursion leaves a callee out."""
+        table = self.tables[side]
+        graphs = (self.graphs[0][side], self.graphs[1][side])
+        order: list[list[int]] = [[] for _ in table.names]
+        for i in table.order:
+            order[table.where[i]].append(i)
+        cones = ([0] * len(table), [0] * len(table))
+        for members in _callees_first(table):
+            done: list[tuple[str, int, int]] = []
+            for name in members:
+                number = table.number[name]
+                for i in table.members(number):
+                    for level, key in enumerate(keys.own(table.data[i], graphs)):
+                        self.own[level][side][i] = key
                 for level in (0, 1):
-                    found = {name: self._graph(side, name, level) for name in components.nodes[number]["members"]}
-                    self._graphs[level][side].update(found)
+                    forward(table, self.own[level][side], order[number], cones[level])
+                span = slice(table.start[number], table.start[number + 1])
+                strict, loose = (hash(tuple(sorted(cones[level][span]))) for level in (0, 1))
+                done.append((name, strict, loose))
+            for name, strict, loose in done:
+                graphs[0][name], graphs[1][name] = strict, loose
 
-    def graph(self, side: int, name: str, level: int) -> int:
-        """Colour of a whole region, at level 0 or 1."""
-        return self._graphs[level][side][name]
 
-    def own(self, view: View, level: int) -> list[int]:
-        key = (id(view), level)
-        if key not in self._own:
-            intern, graphs = self._interners[level][0], self._graphs[level][self._side[id(view)]]
-            self._own[key] = [intern.of(own_key(data, level, graphs)) for data in view.data]
-        return self._own[key]
+def as_colours(numbers: list[int]) -> Colours:
+    return mixed(np.array(numbers, np.int64).astype(np.uint64))
 
-    def forward(self, view: View, level: int) -> list[int]:
-        key = (id(view), level)
-        if key not in self._forward:
-            self._forward[key] = forward(view, self.own(view, level), self._interners[level][1])
-        return self._forward[key]
 
-    def backward(self, view: View, level: int) -> list[int]:
-        key = (id(view), level)
-        if key not in self._backward:
-            self._backward[key] = backward(view, self.own(view, level), self._interners[level][2])
-        return self._backward[key]
-
-    def near(self, view: View) -> tuple[list[int], ...]:
-        """Colours of each node with all that is at most 1, 2 … :data:`RADIUS` steps away, at level 0."""
-        if id(view) not in self._near:
-            rounds, colours = [], self.own(view, 0)
-            for intern in self._rounds:
-                colours = around(view, colours, intern)
-                rounds.append(colours)
-            self._near[id(view)] = tuple(rounds)
-        return self._near[id(view)]
-
-    def _graph(self, side: int, name: str, level: int) -> int:
-        return self._interners[level][3].of(tuple(sorted(self.forward(self.views[side][name], level))))
+def _callees_first(table: Table) -> Iterator[list[str]]:
+    components = nx.condensation(table.calls)
+    for number in reversed(list(nx.topological_sort(components))):
+        yield list(components.nodes[number]["members"])

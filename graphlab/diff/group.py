@@ -26,7 +26,7 @@ from graphlab.diff.changes import (
     Source,
     TypeChanged,
 )
-from graphlab.diff.colours import plain
+from graphlab.diff.keys import plain
 from graphlab.ir.graph import Call
 
 _DIGITS = re.compile(r"\d+")

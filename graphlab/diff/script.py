@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
+from graphlab.diff.align import Alignment
 from graphlab.diff.changes import (
     MISSING,
     Added,
@@ -31,9 +34,8 @@ from graphlab.diff.changes import (
     Source,
     TypeChanged,
 )
-from graphlab.diff.colours import plain
-from graphlab.diff.regions import Alignment
-from graphlab.diff.view import View
+from graphlab.diff.keys import plain
+from graphlab.diff.tables import Table
 from graphlab.ir.constants import Constant
 from graphlab.ir.frozen import EMPTY, FrozenDict
 from graphlab.ir.graph import Call
@@ -73,55 +75,42 @@ def type_aspects(old: ValueType | None, new: ValueType | None) -> tuple[str, ...
     return tuple(f for f in TYPE_ASPECTS if getattr(old, f) != getattr(new, f))
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A node of B (and of A, where it has one) and where it goes."""
-
-    view_a: View | None
-    i: int
-    view_b: View | None
-    j: int
-
-
 class _Script:
-    def __init__(self, a: Program, b: Program, alignment: Alignment) -> None:
-        self.a, self.b = a, b
-        self.graphs = alignment.graphs
-        self.views = alignment.views
-        self.nodes = alignment.nodes
-        self.moved = alignment.moved
-        back = {other: name for name, other in self.graphs.items()}
+    def __init__(self, a: Program, b: Program, found: Alignment) -> None:
+        self.a, self.b, self.found = a, b, found
+        self.one, self.two = found.tables
         self.regions: dict[str, str] = {}
         names = set(a.graphs)
         for other in sorted(b.graphs):
-            self.regions[other] = back[other] if other in back else fresh(other, names)
-        self.placed: dict[NodeRef, NodeRef] = {}
+            mate = found.back[self.two.number[other]]
+            self.regions[other] = self.one.names[mate] if mate >= 0 else fresh(other, names)
         self.unchecked: list[tuple[NodeRef, NodeRef]] = []
-        self._place()
-        self.renumbered = {(name, i) for name in self.graphs for i in self._renumbered(name)}
+        self.at = self._place()
+        self.renumbered = {i for region, mate in enumerate(found.graphs) if mate >= 0 for i in self._renumbered(region)}
 
-    def _place(self) -> None:
-        for name, other in self.graphs.items():
-            view, match = self.views[0][name], self.views[1][other]
-            for pair in self.nodes[name]:
-                self.placed[NodeRef(other, match.ids[pair.b])] = NodeRef(name, view.ids[pair.a])
-        taken = {name: set(graph) for name, graph in self.a.graphs.items()}
-        for name, i, other, j in self.moved:
-            region = self.regions[other]
-            id = fresh(self.views[0][name].ids[i], taken.setdefault(region, set()))
-            self.placed[NodeRef(other, self.views[1][other].ids[j])] = NodeRef(region, id)
-        for other in sorted(self.b.graphs):
-            region = self.regions[other]
-            for id in sorted(self.b.graphs[other]):
-                if NodeRef(other, id) not in self.placed:
-                    self.placed[NodeRef(other, id)] = NodeRef(region, fresh(id, taken.setdefault(region, set())))
+    def _stays(self, i: int) -> bool:
+        """Whether a node of A is matched within corresponding regions."""
+        j = self.found.to_b[i]
+        return j >= 0 and self.found.graphs[self.one.where[i]] == self.two.where[j]
 
-    def _renumbered(self, name: str) -> Iterator[int]:
+    def _place(self) -> list[NodeRef]:
+        """Where each node of B goes."""
+        one, two, to_a = self.one, self.two, self.found.to_a
+        at: list[NodeRef | None] = [one.ref(i) if i >= 0 and self._stays(i) else None for i in to_a]
+        taken: dict[str, set[str]] = {}
+        for j in sorted((j for j, ref in enumerate(at) if ref is None), key=lambda j: (to_a[j] < 0, two.names[two.where[j]], two.ids[j])):
+            region = self.regions[two.names[two.where[j]]]
+            if region not in taken:
+                taken[region] = set(self.a.graphs.get(region, ()))
+            at[j] = NodeRef(region, fresh(one.ids[to_a[j]] if to_a[j] >= 0 else two.ids[j], taken[region]))
+        return [ref for ref in at if ref is not None]
+
+    def _renumbered(self, region: int) -> Iterator[int]:
         """Inputs whose new position has to be said. Where inputs come or go, the others close up in their order."""
-        view, match = self.views[0][name], self.views[1][self.graphs[name]]
-        kept = [(view.data[p.a]["index"], match.data[p.b]["index"], p.a) for p in self.nodes[name] if view.data[p.a]["kind"] == "input"]
-        counts = {sum(1 for data in v.data if data["kind"] == "input") for v in (view, match)}
-        if counts == {len(kept)}:
+        one, two = self.one, self.two
+        inputs, others = one.inputs[region], two.inputs[self.found.graphs[region]]
+        kept = [(one.data[i]["index"], two.data[self.found.to_b[i]]["index"], i) for i in inputs if self._stays(i)]
+        if len(kept) == len(inputs) == len(others):
             yield from (i for old, new, i in kept if old != new)
             return
         kept.sort()
@@ -129,52 +118,70 @@ class _Script:
         yield from (i for at, (_, _, i) in enumerate(kept) if at not in steady)
 
     def diff(self) -> GraphDiff:
-        matches = []
-        for name, pairs in self.nodes.items():
-            view, match = self.views[0][name], self.views[1][self.graphs[name]]
-            matches += [Match(NodeRef(name, view.ids[p.a]), NodeRef(match.name, match.ids[p.b]), p.confidence, p.reason) for p in pairs]
-        for name, i, other, j in self.moved:
-            refs = NodeRef(name, self.views[0][name].ids[i]), NodeRef(other, self.views[1][other].ids[j])
-            matches.append(Match(*refs, 0.5, "the same with the same kind of neighbours, in another region"))
-        matches.sort(key=lambda m: (m.a.graph, m.a.node))
+        one, two, found = self.one, self.two, self.found
+        refs = list(map(one.ref, range(len(one))))
+        others = list(map(two.ref, range(len(two))))
+        order = sorted((one.names[one.where[i]], one.ids[i], i) for i, j in enumerate(found.to_b) if j >= 0)
+        matches = tuple(Match(refs[i], others[found.to_b[i]], found.confidence[i], found.reason[i]) for _, _, i in order)
+        changes = tuple(self._changes())
+        graphs = {one.names[r]: two.names[mate] for r, mate in enumerate(found.graphs) if mate >= 0}
         return GraphDiff(
-            self.a, self.b, tuple(matches), dict(sorted(self.graphs.items())), tuple(self._changes()),
-            self.placed, self.regions, tuple(sorted(self.unchecked, key=str)),
+            self.a, self.b, matches, dict(sorted(graphs.items())), changes,
+            dict(zip(others, self.at, strict=True)), self.regions, tuple(sorted(self.unchecked, key=str)),
         )  # fmt: skip
 
     def _changes(self) -> Iterator[Change]:
+        one, two, found = self.one, self.two, self.found
         yield from self._signatures()
         for name in sorted(set(self.a.dims) | set(self.b.dims)):
             old, new = self.a.dims.get(name), self.b.dims.get(name)
             if old != new:
                 yield DimChanged(name, old, new)
-        gone_a = {(name, i) for name, i, _, _ in self.moved}
-        gone_b = {(other, j) for _, _, other, j in self.moved}
+        paired = set(self.regions.values())
         for name in sorted(self.a.graphs):
-            if name not in self.graphs:
+            if found.graphs[one.number[name]] < 0:
+                assert name not in paired
                 yield GraphRemoved(name, len(self.a.graphs[name]))
         for other in sorted(self.b.graphs):
-            if self.regions[other] not in self.graphs:
-                view = self.views[1][other]
-                nodes = tuple(self._added(view, j) for j in by_depth(view) if (other, j) not in gone_b)
+            number = two.number[other]
+            if found.back[number] < 0:
+                nodes = tuple(self._added(j) for j in by_depth(two, two.members(number)) if found.to_a[j] < 0)
                 yield GraphAdded(self.regions[other], other, nodes)
-        for name, other in sorted(self.graphs.items()):
-            view, match = self.views[0][name], self.views[1][other]
-            to_b = {p.a: p.b for p in self.nodes[name]}
-            kept = set(to_b.values())
-            for i in by_depth(view):
-                if i in to_b:
-                    yield from self._compared(_Placed(view, i, match, to_b[i]))
-                    yield from self._edges(view, i, match, to_b[i])
-                elif (name, i) not in gone_a:
-                    yield self._removed(view, i)
-            for j in by_depth(match):
-                if j not in kept and (other, j) not in gone_b:
-                    yield self._added(match, j)
-        for name, i, other, j in self.moved:
-            pair = _Placed(self.views[0][name], i, self.views[1][other], j)
-            yield Moved(self._site(pair), self._feeds_b(self.views[1][other], j))
-            yield from self._compared(pair)
+        ours, theirs = self._uneven()
+        for name in sorted(self.a.graphs):
+            region = one.number[name]
+            if found.graphs[region] < 0:
+                continue
+            for i in by_depth(one, [i for i in one.members(region) if i in ours]):
+                if self._stays(i):
+                    yield from self._compared(i, found.to_b[i])
+                    yield from self._edges(i, found.to_b[i])
+                elif found.to_b[i] < 0:
+                    yield self._removed(i)
+            yield from (self._added(j) for j in by_depth(two, [j for j in two.members(found.graphs[region]) if j in theirs]))
+        for i in by_depth(one, [i for i, j in enumerate(found.to_b) if j >= 0 and not self._stays(i)]):
+            yield Moved(self._site(i, found.to_b[i]), self._feeds_b(found.to_b[i]))
+            yield from self._compared(i, found.to_b[i])
+
+    def _uneven(self) -> tuple[set[int], set[int]]:
+        """Nodes of A of which something may have to be said, and unmatched nodes of B: all others are the same by their keys and edges."""
+        one, two, found = self.one, self.two, self.found
+        own = found.palette.own[0]
+        to_b = np.array(found.to_b, np.int64)
+        ports, port = np.unique(
+            np.concatenate([(t.src_port << 21) ^ (t.dst_port << 1) ^ t.control for t in (one, two)]), return_inverse=True
+        )
+        cut = len(one.src)
+        sides = []
+        for table, end, which in ((one, to_b, port[:cut]), (two, np.arange(len(two)), port[cut:])):
+            sides.append(((end[table.src] + 1) * (len(two) + 1) + end[table.dst] + 1) * len(ports) + which)
+        alone = ~np.isin(sides[0], sides[1]), ~np.isin(sides[1], sides[0])
+        uneven = set(one.dst[alone[0]].tolist()) | {found.to_a[j] for j in two.dst[alone[1]].tolist()}
+        for i, j in enumerate(found.to_b):
+            data = one.data[i]
+            if j < 0 or own[0][i] != own[1][j] or "calls" in data or "value" in data or i in self.renumbered:
+                uneven.add(i)
+        return uneven, {j for j, i in enumerate(found.to_a) if i < 0}
 
     def _signatures(self) -> Iterator[SignatureChanged]:
         names = set(self.a.signatures)
@@ -198,31 +205,34 @@ class _Script:
         for name, signature in left.values():
             yield SignatureChanged(name, signature, None)
 
-    def _site(self, p: _Placed) -> Site:
-        data = p.view_b.data[p.j] if p.view_b else p.view_a.data[p.i] if p.view_a else {}
-        a = NodeRef(p.view_a.name, p.view_a.ids[p.i]) if p.view_a else None
-        b = NodeRef(p.view_b.name, p.view_b.ids[p.j]) if p.view_b else None
-        locs = (p.view_a.data[p.i].get("loc") if p.view_a else None, p.view_b.data[p.j].get("loc") if p.view_b else None)
-        to = self.placed[b] if b else a
+    def _site(self, i: int, j: int) -> Site:
+        """Of a node of A and of B; -1 where a side has none."""
+        data = self.two.data[j] if j >= 0 else self.one.data[i]
+        a = self.one.ref(i) if i >= 0 else None
+        b = self.two.ref(j) if j >= 0 else None
+        locs = (self.one.data[i].get("loc") if i >= 0 else None, self.two.data[j].get("loc") if j >= 0 else None)
+        to = self.at[j] if j >= 0 else a
         assert to is not None
-        scope = (p.view_a.data[p.i].get("scope") if p.view_a else None) or data.get("scope", "")
+        scope = (self.one.data[i].get("scope") if i >= 0 else None) or data.get("scope", "")
         return Site(
             to, a, b, data.get("op", data["kind"]), scope,
             None if locs[0] is None else self.a.frames[locs[0]],
             None if locs[1] is None else self.b.frames[locs[1]],
         )  # fmt: skip
 
-    def _source_a(self, view: View, src: int, port: int) -> Source:
-        return Source(NodeRef(view.name, view.ids[src]), port, view.data[src].get("op", view.data[src]["kind"]))
+    def _source_a(self, src: int, port: int) -> Source:
+        data = self.one.data[src]
+        return Source(self.one.ref(src), port, data.get("op", data["kind"]))
 
-    def _source_b(self, view: View, src: int, port: int) -> Source:
-        return Source(self.placed[NodeRef(view.name, view.ids[src])], port, view.data[src].get("op", view.data[src]["kind"]))
+    def _source_b(self, src: int, port: int) -> Source:
+        data = self.two.data[src]
+        return Source(self.at[src], port, data.get("op", data["kind"]))
 
-    def _feeds_b(self, view: View, j: int) -> tuple[Feed, ...]:
-        return tuple(Feed(s, self._source_b(view, src, p), edge_kind(c)) for c, s, src, p in view.ins[j])
+    def _feeds_b(self, j: int) -> tuple[Feed, ...]:
+        return tuple(Feed(s, self._source_b(src, p), edge_kind(c)) for c, s, src, p in self.two.ins(j))
 
-    def _added(self, view: View, j: int) -> Added:
-        data = dict(view.data[j])
+    def _added(self, j: int) -> Added:
+        data = dict(self.two.data[j])
         if "calls" in data:
             data["calls"] = FrozenDict({role: replace(c, graph=self.regions[c.graph]) for role, c in data["calls"].items()})
         loc = data.pop("loc", None)
@@ -230,17 +240,15 @@ class _Script:
         while loc is not None:
             frames.append(self.b.frames[loc])
             loc = self.b.frames[loc].caller
-        return Added(self._site(_Placed(None, -1, view, j)), FrozenDict(data), self._feeds_b(view, j), tuple(frames))
+        return Added(self._site(-1, j), FrozenDict(data), self._feeds_b(j), tuple(frames))
 
-    def _removed(self, view: View, i: int) -> Removed:
-        feeds = tuple(Feed(s, self._source_a(view, src, p), edge_kind(c)) for c, s, src, p in view.ins[i])
-        return Removed(self._site(_Placed(view, i, None, -1)), view.data[i].get("outputs", ()), feeds)
+    def _removed(self, i: int) -> Removed:
+        feeds = tuple(Feed(s, self._source_a(src, p), edge_kind(c)) for c, s, src, p in self.one.ins(i))
+        return Removed(self._site(i, -1), self.one.data[i].get("outputs", ()), feeds)
 
-    def _compared(self, p: _Placed) -> Iterator[Change]:
-        assert p.view_a is not None
-        assert p.view_b is not None
-        x, y = p.view_a.data[p.i], p.view_b.data[p.j]
-        at = self._site(p)
+    def _compared(self, i: int, j: int) -> Iterator[Change]:
+        x, y = self.one.data[i], self.two.data[j]
+        at = self._site(i, j)
         if (x["kind"], x.get("op")) != (y["kind"], y.get("op")):
             yield OpChanged(at, x.get("op", x["kind"]), y.get("op", y["kind"]), (x["kind"], y["kind"]), y.get("canonical"))
         old_types, new_types = x.get("outputs", ()), y.get("outputs", ())
@@ -259,7 +267,7 @@ class _Script:
             old, new = (None if data.get(field) == () else data.get(field) for data in (x, y))
             if old != new:
                 yield AttributeChanged(at, field, "", MISSING if old is None else old, MISSING if new is None else new)
-        if (p.view_a.name, p.i) in self.renumbered:
+        if i in self.renumbered:
             yield AttributeChanged(at, "index", "", x.get("index"), y.get("index"))
         yield from self._constant(at, x, y)
         calls, others = x.get("calls", EMPTY), y.get("calls", EMPTY)
@@ -276,14 +284,15 @@ class _Script:
         elif differ:
             yield ConstantChanged(at, x.get("value"), y.get("value"))
 
-    def _edges(self, view: View, i: int, match: View, j: int) -> Iterator[Change]:
-        old = {s: self._source_a(view, src, p) for c, s, src, p in view.ins[i] if not c}
-        new = {s: self._source_b(match, src, p) for c, s, src, p in match.ins[j] if not c}
+    def _edges(self, i: int, j: int) -> Iterator[Change]:
+        ins, others = self.one.ins(i), self.two.ins(j)
+        old = {s: self._source_a(src, p) for c, s, src, p in ins if not c}
+        new = {s: self._source_b(src, p) for c, s, src, p in others if not c}
         was, now = ({s: (e.node, e.port) for s, e in side.items()} for side in (old, new))
-        ordered = any(operand[0] for operand in (*view.ins[i], *match.ins[j]))
+        ordered = any(operand[0] for operand in (*ins, *others))
         if was == now and not ordered:
             return
-        at = self._site(_Placed(view, i, match, j))
+        at = self._site(i, j)
         if was != now and was.keys() == now.keys() and Counter(was.values()) == Counter(now.values()):
             left = sorted(was)
             order = []
@@ -296,14 +305,14 @@ class _Script:
                 )
                 left.remove(free)
                 order.append(free)
-            commutative = len(order) == 2 and match.data[j].get("canonical") in COMMUTATIVE
+            commutative = len(order) == 2 and self.two.data[j].get("canonical") in COMMUTATIVE
             yield OperandsReordered(at, tuple(order), commutative)
         else:
             for slot in sorted(set(was) | set(now)):
                 if was.get(slot) != now.get(slot):
                     yield Rewired(at, slot, old.get(slot), new.get(slot))
-        before = {self._source_a(view, src, -1) for c, _, src, _ in view.ins[i] if c}
-        after = {self._source_b(match, src, -1) for c, _, src, _ in match.ins[j] if c}
+        before = {self._source_a(src, -1) for c, _, src, _ in ins if c}
+        after = {self._source_b(src, -1) for c, _, src, _ in others if c}
         nodes_before, nodes_after = {s.node for s in before}, {s.node for s in after}
         for source in sorted(before, key=lambda s: str(s.node)):
             if source.node not in nodes_after:
@@ -341,9 +350,9 @@ def longest_increasing(values: Sequence[int]) -> set[int]:
     return found
 
 
-def by_depth(view: View) -> list[int]:
-    """Indices in order of depth, then id: the same whatever the order of nodes."""
-    return sorted(range(len(view)), key=lambda i: (view.depth[i], view.ids[i]))
+def by_depth(table: Table, nodes: Iterable[int]) -> list[int]:
+    """Nodes by region, depth and id: in the same order whatever that of the program."""
+    return sorted(nodes, key=lambda i: (table.names[table.where[i]], table.depth[i], table.ids[i]))
 
 
 def edge_kind(control: int) -> Literal["data", "control"]:

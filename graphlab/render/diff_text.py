@@ -31,6 +31,10 @@ def print_diff(diff: GraphDiff, console: Console, *, stat: bool = False, limit: 
     groups = grouped(diff.changes)
     same = f"; {count(len(groups), 'line')}, the same change in many places being one" if len(groups) < len(diff.changes) else ""
     _line(console, Text(diff.summary() + same, style="bold"))
+    made = Counter(rewrite.kind for rewrite in diff.rewrites)
+    if made:
+        said = ", ".join(f"{number} {kind}" for kind, number in sorted(made.items(), key=lambda m: (-m[1], m[0])))
+        _line(console, Text(f"together: {said}"))
     if diff.unchecked:
         _line(
             console,
