@@ -278,7 +278,7 @@ class GraphDiff:
         """One line: how many changes of each kind, or that there are none."""
         matched = f"{count(self._matched(), 'node')} matched"
         if self.equal:
-            return f"no changes{" in what can be compared" if self.unchecked else ""}; {matched}"
+            return f"no changes{' in what can be compared' if self.unchecked else ''}; {matched}"
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.counts().items(), key=lambda c: (-c[1], c[0])))
         return f"{count(len(self.changes), 'change')} ({kinds}); {matched}"
 

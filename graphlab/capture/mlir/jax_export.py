@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graphlab.capture.collection import no_collection
 from graphlab.capture.file import File
 from graphlab.capture.mlir.build import build
 from graphlab.capture.mlir.bytecode import MAGIC
@@ -17,7 +18,6 @@ from graphlab.capture.mlir.mlir_bytecode import module_of
 from graphlab.capture.mlir.native import MlirNative
 from graphlab.capture.select import chosen
 from graphlab.capture.tflite.flatbuffer import Buffer
-from graphlab.capture.xla.hlo_program import no_collection
 from graphlab.errors import FormatError
 from graphlab.ir.constants import digest
 from graphlab.ir.frozen import FrozenDict

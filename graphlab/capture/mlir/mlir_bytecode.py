@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from graphlab.capture.collection import no_collection
 from graphlab.capture.file import File
 from graphlab.capture.mlir.build import build
 from graphlab.capture.mlir.bytecode import MAGIC, Bytecode
@@ -12,7 +13,6 @@ from graphlab.capture.mlir.module import Module
 from graphlab.capture.mlir.native import MlirNative
 from graphlab.capture.mlir.vhlo import to_stablehlo
 from graphlab.capture.select import chosen
-from graphlab.capture.xla.hlo_program import no_collection
 from graphlab.ir.constants import digest
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.program import Program, Source

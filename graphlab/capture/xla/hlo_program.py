@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphlab.capture.collection import no_collection
 from graphlab.capture.xla.hlo_module import Module
 from graphlab.ir.frames import FrameTable
 from graphlab.ir.frozen import EMPTY, FrozenDict
@@ -67,4 +66,4 @@ def _dims(signatures: dict[str, Signature]) -> dict[str, DimRange]:
     return dict(sorted(found.items()))
 
 
-__all__ = ["no_collection", "numbered", "program_of"]
+__all__ = ["numbered", "program_of"]
