@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from graphlab.capture.collection import no_collection, numbered
+from graphlab.capture.collection import no_collection
 from graphlab.capture.file import File
 from graphlab.capture.mlir.build import build
 from graphlab.capture.mlir.forms import FORMS
@@ -16,6 +16,7 @@ from graphlab.capture.mlir.native import MlirNative
 from graphlab.capture.mlir.text import ModuleReader
 from graphlab.capture.mlir.vhlo import to_stablehlo
 from graphlab.capture.select import chosen
+from graphlab.capture.xla.hlo_program import numbered
 from graphlab.errors import FormatError
 from graphlab.ir.constants import digest
 from graphlab.ir.frozen import FrozenDict
