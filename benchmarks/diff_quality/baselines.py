@@ -24,7 +24,7 @@ def by_sequence(a: Program, b: Program) -> dict[NodeRef, NodeRef]:
     for (name, graph), (other, match) in zip(a.graphs.items(), b.graphs.items(), strict=False):
         lines = [[(d["kind"], d.get("op"), str(d.get("outputs"))) for _, d in g.nodes(data=True)] for g in (graph, match)]
         ids = [list(g) for g in (graph, match)]
-        for i, j, size in SequenceMatcher(None, *lines, autojunk=False).get_matching_blocks():
+        for i, j, size in SequenceMatcher(None, lines[0], lines[1], autojunk=False).get_matching_blocks():
             for k in range(size):
                 found[NodeRef(name, ids[0][i + k])] = NodeRef(other, ids[1][j + k])
     return found
