@@ -39,8 +39,10 @@ def print_table(out: Console, report: Report) -> None:
 
 
 def _names(outcomes: list[Outcome]) -> list[str]:
-    """Metrics that at least one outcome has a number for, in the first compiler's order."""
-    names = dict.fromkeys(name for outcome in outcomes if outcome.compiled for name in outcome.compiled.metrics)
+    """Metrics that at least one outcome has a number for, in the compilers' order, ``fusions.loop`` behind ``fusions``."""
+    names = list(dict.fromkeys(name for outcome in outcomes if outcome.compiled for name in outcome.compiled.metrics))
+    heads = [name.partition(".")[0] for name in names]
+    names.sort(key=lambda name: (heads.index(name.partition(".")[0]), name))
     return [name for name in names if name not in OF_THE_TOOL and any(isinstance(_metric(outcome, name), Measured) for outcome in outcomes)]
 
 

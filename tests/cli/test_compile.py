@@ -47,6 +47,15 @@ def test_without_a_target_it_compiles_for_the_cpu(module: str, capsys: pytest.Ca
 
 
 @pytest.mark.skipif(xla_targets.missing("cuda") is not None, reason="needs the extra xla-cuda")
+def test_fusions_are_split_where_they_are_counted(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", module, "--target", "cpu", "--target", "cuda:h100"]) == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("fusions")]
+    at = next(i for i, row in enumerate(rows) if row == "fusions")
+    assert rows[at + 1 :] == sorted(rows[at + 1 :])
+    assert all(row.startswith("fusions.") for row in rows[at + 1 :])
+
+
+@pytest.mark.skipif(xla_targets.missing("cuda") is not None, reason="needs the extra xla-cuda")
 def test_targets_stand_side_by_side(module: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", module, "--target", "cpu", "--target", "cuda:h100", "--json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)["reports"]
