@@ -98,5 +98,7 @@ def _told(program: Program) -> str:
 def _do(program: Program) -> str:
     if program.source.method != "read":
         return "choose another method of capture"
-    trusted = "with --trust (trust=True), which lets PyTorch read it, or " if program.source.framework == "torch" else ""
-    return f"read it {trusted}capture the live model: a file of this kind holds nothing that a compiler here takes"
+    if program.native is None and len(program.signatures) > 1:
+        return f"it may be that it holds several programs: select one, {program.source.path or 'FILE'}@{next(iter(program.signatures))}"
+    live = "capture the live model: a file of this kind holds nothing that a compiler here takes"
+    return f"read it with --trust (trust=True), which lets PyTorch read it, or {live}" if program.source.framework == "torch" else live

@@ -326,6 +326,8 @@ def test_modules_of_the_corpus_compile_or_are_refused_by_xla_itself() -> None:
             program = parse_hlo(path.read_text(), path=str(path))
         except graphlab.FormatError:
             continue
+        if not xla.takes(program):  # several modules: one would have to be selected
+            continue
         try:
             compiled = graphlab.compile(program, compiler="xla", time_limit=120)
         except CompileError as error:
