@@ -39,7 +39,7 @@ _STACK = re.compile(r"\s*(@|#\d+)\s+0x[0-9a-f]+")
 """Frames of a native stack: in the log, not in the message."""
 
 # The package's parent folder goes last: what stands beside graphlab in a checkout must not shadow an installed module.
-BOOT = """
+_BOOT = """
 import runpy, sys
 sys.path.extend(sys.argv.pop(1).split("\\n"))
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
@@ -120,7 +120,7 @@ def run(
     (folder / "request.json").write_text(json.dumps(dict(request)))
     package_parent = Path(sys.modules["graphlab"].__path__[0]).resolve().parent
     more = "\n".join(str(path) for path in (package_parent, *paths))
-    command = [sys.executable, "-P", "-c", BOOT, more, worker]
+    command = [sys.executable, "-P", "-c", _BOOT, more, worker]
     start = time.perf_counter()
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(

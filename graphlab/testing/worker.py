@@ -12,16 +12,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from graphlab import child
 from graphlab.capture.dispatch import load
 from graphlab.ir.constants import digest
 from graphlab.ir.format import dumps
 
 FRAMEWORKS = ("torch", "tensorflow", "jax", "jaxlib", "keras", "onnx", "tensorflow_federated")
 # https://docs.python.org/3/library/audit_events.html
-_FORBIDDEN = ("exec", "import", "pickle.find_class", "socket.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.startfile",
-              "ctypes.dlopen", "ctypes.dlsym", "code.__new__", "marshal.load", "os.remove", "os.rename", "os.mkdir", "os.symlink",
-              "shutil.", "urllib.Request", "ftplib.", "webbrowser.")  # fmt: skip
+_FORBIDDEN = (
+    "exec", "import", "pickle.find_class", "socket.", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork",
+    "os.startfile", "ctypes.dlopen", "ctypes.dlsym", "code.__new__", "marshal.load", "os.remove", "os.rename", "os.mkdir",
+    "os.symlink", "shutil.", "urllib.Request", "ftplib.", "webbrowser.",
+)  # fmt: skip
 
 
 def main(argument: str) -> None:
@@ -47,22 +48,8 @@ def main(argument: str) -> None:
 
 def _is_forbidden(event: str, arguments: tuple[Any, ...]) -> bool:
     if event == "open":
-        return isinstance(arguments[1], str) and any(c in arguments[1] for c in "wax+") and not _is_childs(arguments[0])
-    if event == "subprocess.Popen":
-        return not _is_child(arguments[1])
-    if event in ("os.remove", "os.mkdir", "os.rename") or event.startswith("shutil."):
-        return not _is_childs(arguments[0])
+        return isinstance(arguments[1], str) and any(c in arguments[1] for c in "wax+")
     return event.startswith(_FORBIDDEN)
-
-
-def _is_child(command: Any) -> bool:
-    """Whether it is graphlab's own child process, in which a native parser runs."""
-    return isinstance(command, list) and child.BOOT in command
-
-
-def _is_childs(path: Any) -> bool:
-    """Whether it lies in the folder of such a child."""
-    return isinstance(path, str | Path) and any(part.startswith("graphlab-") for part in Path(path).parts)
 
 
 def _resident() -> int:

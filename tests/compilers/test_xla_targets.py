@@ -116,7 +116,7 @@ def test_a_dense_layers_numbers_are_those_of_a_hand_count(target: str) -> None:
 
 @pytest.mark.jax
 @here
-def test_a_gpus_time_is_its_roofline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpus_time_is_its_roofline() -> None:
     compiled = graphlab.compile(parse_hlo(DENSE), target="cuda:a100")
     moved = value(compiled, "bytes_accessed")
     assert value(compiled, "optimal_seconds") == pytest.approx(max(FLOPS / 156e12, moved / 2039040000000))

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from graphlab.capture.file import File
+from graphlab.capture.select import chosen
 from graphlab.capture.torch.aoti_wrapper import kernels
 from graphlab.capture.torch.fx_print import looks_printed
 from graphlab.capture.torch.fx_program import program
@@ -23,7 +24,7 @@ from graphlab.capture.torch.trace_notes import NOTED, Files, Note, notes
 from graphlab.capture.torch.trace_records import Record, begins, messages, payload, records
 from graphlab.capture.unique import Names
 from graphlab.compilers.results import Artifact, Compiled, Measured, Metric, Stage
-from graphlab.errors import FormatError, GraphlabError, SelectError
+from graphlab.errors import FormatError, GraphlabError
 from graphlab.ir.frozen import FrozenDict
 from graphlab.ir.program import Program, Source
 
@@ -108,7 +109,7 @@ def read(file: File, *, select: str | None = None) -> Program:
         return stages[select].load()
     if select is not None and select in log.compiles and log.compiles[select].stages:
         return log.compiles[select].stages[0].load()
-    raise _select(file, select, "graphs", tuple(stages))
+    return stages[tuple(stages)[chosen(tuple(stages), select, file=file, what="graphs")]].load()
 
 
 def read_compiled(file: File, *, select: str | None = None) -> Compiled:
@@ -126,9 +127,7 @@ def read_compiled(file: File, *, select: str | None = None) -> Compiled:
     if select is None and len(with_graphs) == 1:
         return with_graphs[0]
     id = next((id for id in compiles if select == id or (select or "").startswith(f"{id}/")), None)
-    if id is None:
-        raise _select(file, select, "compiles", tuple(compiles))
-    return compiles[id]
+    return compiles[tuple(compiles)[chosen(tuple(compiles), select, file=file, what="compiles")] if id is None else id]
 
 
 def read_compiles(file: File) -> Mapping[str, Compiled]:
@@ -160,16 +159,6 @@ def _logs(folder: File) -> tuple[File, ...]:
     """The logs of a directory, by name; only names that could be such are opened."""
     files = (folder.entry(name) for name in folder.entries()[:10_000] if _LOG.fullmatch(name) and folder.has(name))
     return tuple(each for each in files if not each.is_dir and begins(each.head))
-
-
-def _select(file: File, select: str | None, what: str, names: tuple[str, ...]) -> SelectError:
-    listed = ", ".join(names[:20]) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
-    return SelectError(
-        f"read {file.name}" if select is None else f"read '{select}' of {file.name}",
-        found=f"it holds {len(names):,} {what}: {listed}" if names else f"it holds no {what}",
-        do=f"select one: {file.name}@{names[0]}, or select={names[0]!r} in Python" if names else "compile again with TORCH_TRACE set",
-        names=names,
-    )
 
 
 @dataclass(slots=True)
